@@ -1,0 +1,4 @@
+"""What runs in the child processes: the standard library and this package, nothing else.
+
+The host trusts nothing that comes out of here; the rules of the channel are in `frames`.
+"""
