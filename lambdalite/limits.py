@@ -1,0 +1,47 @@
+"""Every default, limit and reserved number, each with its source.
+
+Sources: **S** recorded from AWS · **B** botocore's API model · **D** AWS documentation · **O** our own decision.
+Sizes are bytes and durations seconds, except where a name says MIB.
+"""
+
+from __future__ import annotations
+
+MIB = 1024 * 1024
+
+# --- function configuration ---------------------------------------------------------------------------------------
+MEMORY_MIB = (128, 10_240)  # D: standard functions (the API model allows 32,768 for managed instances)
+MEMORY_MIB_DEFAULT = 128  # B
+TIMEOUT = (0.001, 900.0)  # B: 1-900 whole seconds; O: milliseconds below that, since tests want short hangs
+TIMEOUT_DEFAULT = 3.0  # B
+EPHEMERAL_STORAGE_MIB = (512, 10_240)  # B
+EPHEMERAL_STORAGE_MIB_DEFAULT = 512  # B
+NAME_LENGTH = 64  # S
+DESCRIPTION_LENGTH = 256  # S
+ENVIRONMENT_BYTES = 4_096  # S: the JSON of all variables
+TAGS = 50  # D: user tags per resource
+TAG_KEY_LENGTH = 128  # D
+TAG_VALUE_LENGTH = 256  # D
+INIT_TIMEOUT_DEFAULT = 10.0  # D: the on-demand init phase
+INIT_TIMEOUT = (0.001, 900.0)  # D: up to 15 minutes (provisioned, SnapStart)
+MEMORY_PER_VCPU_MIB = 1_769  # D: CPU power is linear in memory, one vCPU at 1,769 MB
+
+# --- payloads -----------------------------------------------------------------------------------------------------
+REQUEST_BYTES = 6 * MIB  # S: synchronous request
+RESPONSE_BYTES = 6 * MIB + 100  # S: 6,291,556
+CLIENT_CONTEXT_BYTES = 3_583  # B: base64 form
+TENANT_ID_LENGTH = 256  # B
+LOG_TAIL_BYTES = 4_096  # B: LogType=Tail
+
+# --- concurrency --------------------------------------------------------------------------------------------------
+ACCOUNT_CONCURRENCY = 1_000  # D
+UNRESERVED_MINIMUM = 100  # S
+IDLE_SECONDS = 600.0  # O: AWS does not say; a common observation
+SPARES = 1  # O: environments forked ahead per stateless function
+DESCRIPTOR_RESERVE = 48  # O: descriptors that we leave to the application when we refuse to start more
+
+# --- inside an environment ----------------------------------------------------------------------------------------
+OPEN_FILES = 1_024  # S: RLIMIT_NOFILE on AWS
+PROCESSES = 1_024  # D: processes and threads
+OUTPUT_BYTES = 1 * MIB  # O: captured output of one invocation; what is dropped is counted and said
+GRACE = 2.0  # D: the shutdown phase of external extensions; here the time to leave before SIGKILL
+KILL_PATIENCE = 2.0  # O: how long a caller waits to see a killed process gone before the pool is given up
