@@ -1,3 +1,128 @@
-"""AWS Lambda as a pure-Python library: enforced limits, AWS's own words, no Docker, no daemon, no account."""
+"""AWS Lambda as a pure-Python library: enforced limits, AWS's own words, no Docker, no daemon, no account.
+
+Names are bound on first use, so ``import lambdalite`` costs next to nothing, and an environment never pays for what only
+the host needs.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lambdalite import runtime as _runtime
+
+if TYPE_CHECKING:
+    from lambdalite.app import App, default_app, function, load
+    from lambdalite.clock import ManualClock, SystemClock
+    from lambdalite.errors import (
+        EnvironmentExited,
+        FunctionError,
+        FunctionTimeout,
+        HandlerError,
+        InitError,
+        InternalError,
+        InvalidParameterValue,
+        InvalidRequestContent,
+        LambdaliteError,
+        OutOfMemory,
+        RequestTooLarge,
+        ResourceConflict,
+        ResourceNotFound,
+        ResponseNotSerializable,
+        ResponseTooLarge,
+        SandboxUnavailable,
+        ServiceError,
+        ServiceException,
+        TooManyRequests,
+        UsageError,
+    )
+    from lambdalite.function import Function
+    from lambdalite.model.outcome import Failure, Outcome
 
 __version__ = "0.1.0"
+
+_HOME = {
+    "App": "app",
+    "EnvironmentExited": "errors",
+    "Failure": "model.outcome",
+    "Function": "function",
+    "FunctionError": "errors",
+    "FunctionTimeout": "errors",
+    "HandlerError": "errors",
+    "InitError": "errors",
+    "InternalError": "errors",
+    "InvalidParameterValue": "errors",
+    "InvalidRequestContent": "errors",
+    "LambdaliteError": "errors",
+    "ManualClock": "clock",
+    "OutOfMemory": "errors",
+    "Outcome": "model.outcome",
+    "RequestTooLarge": "errors",
+    "ResourceConflict": "errors",
+    "ResourceNotFound": "errors",
+    "ResponseNotSerializable": "errors",
+    "ResponseTooLarge": "errors",
+    "SandboxUnavailable": "errors",
+    "ServiceError": "errors",
+    "ServiceException": "errors",
+    "SystemClock": "clock",
+    "TooManyRequests": "errors",
+    "UsageError": "errors",
+    "default_app": "app",
+    "function": "app",
+    "load": "app",
+}
+
+__all__ = [
+    "App",
+    "EnvironmentExited",
+    "Failure",
+    "Function",
+    "FunctionError",
+    "FunctionTimeout",
+    "HandlerError",
+    "InitError",
+    "InternalError",
+    "InvalidParameterValue",
+    "InvalidRequestContent",
+    "LambdaliteError",
+    "ManualClock",
+    "OutOfMemory",
+    "Outcome",
+    "RequestTooLarge",
+    "ResourceConflict",
+    "ResourceNotFound",
+    "ResponseNotSerializable",
+    "ResponseTooLarge",
+    "SandboxUnavailable",
+    "ServiceError",
+    "ServiceException",
+    "SystemClock",
+    "TooManyRequests",
+    "UsageError",
+    "default_app",
+    "function",
+    "load",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Bind a public name on first use."""
+    if _runtime.IN_CHILD and not name.startswith("__"):
+        from lambdalite.runtime import inert
+
+        found = inert.current(name)
+        if found is not None:
+            return found
+    home = _HOME.get(name)
+    if home is None:
+        raise AttributeError(f"module 'lambdalite' has no attribute {name!r}")
+    from importlib import import_module
+
+    value = getattr(import_module(f"lambdalite.{home}"), name)
+    if name != home:  # `function` the decorator lives beside `function` the module: leave the latter alone
+        globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -70,6 +70,11 @@ class ManualClock:
         self._start = wall() if start is None else float(start)
         self._elapsed = 0.0  # owned by _lock
         self._lock = threading.Lock()
+        self._subscribers: list[Callable[[], object]] = []
+
+    def subscribe(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` after every advance, in the advancing thread."""
+        self._subscribers.append(callback)
 
     def now(self) -> float:
         """Seconds since the epoch."""
@@ -90,6 +95,8 @@ class ManualClock:
             raise ValueError(f"a clock does not go back: asked to advance by {step} s")
         with self._lock:
             self._elapsed += step
+        for callback in list(self._subscribers):
+            callback()
 
     def __repr__(self) -> str:
         return f"ManualClock(now={self.now():.3f}, advanced={self._elapsed:.3f})"

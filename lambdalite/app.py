@@ -1,0 +1,497 @@
+"""The composition root: one registry, one capacity, one observatory, one clock; the thing that you close.
+
+Thread-safe throughout. An App costs nothing until something is invoked: processes start on first need.
+"""
+
+from __future__ import annotations
+
+import atexit
+import os
+import threading
+import weakref
+from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+
+import attrs
+
+from lambdalite import limits, names
+from lambdalite.clock import SystemClock
+from lambdalite.engine.capacity import Capacity, Statistics
+from lambdalite.engine.registry import Registry
+from lambdalite.engine.walk import walk
+from lambdalite.errors import (
+    InvalidParameterValue,
+    InvalidRequestContent,
+    RequestTooLarge,
+    UsageError,
+)
+from lambdalite.function import _NO_EVENT, Function
+from lambdalite.model.function import Version, configure
+from lambdalite.model.invocation import Invocation
+from lambdalite.observe import Observatory
+from lambdalite.runtime import marshal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from types import TracebackType
+
+    from lambdalite.clock import Clock
+    from lambdalite.engine.capacity import Fleet
+    from lambdalite.model.outcome import Outcome
+    from lambdalite.workers.launch import Supervisor
+    from lambdalite.workers.waiting import Plan
+
+__all__ = ["App", "default_app", "function", "load"]
+
+E = TypeVar("E")
+A = TypeVar("A")
+_FOREVER = 10.0**9  # seconds: wait=True
+
+
+class App:
+    """A set of functions, the environments they run in, and their limits.
+
+    Args:
+        concurrency: account limit: environments in use at once, all functions together.
+        isolation: tier of functions that do not name one: ``"process"``, ``"strict"``, ``"inline"``.
+        cpu: CPU of functions that do not say: ``"off"`` for full speed, ``"aws"`` for memory/1769 of a vCPU.
+        reuse: whether functions that do not say keep environments warm.
+        spares: environments to start ahead for each function that does not reuse them.
+        idle_seconds: how long an idle environment is kept, by the App's clock.
+        clock: what tells the time for things that wait their turn; handlers always run on real time.
+        tail: print what handlers print, as it comes, to standard error.
+        region: in ARNs and ``AWS_REGION``.
+        account: twelve digits, in ARNs.
+
+    Use it as a context manager, or call `close`; forgetting it is a ResourceWarning.
+    """
+
+    def __init__(
+        self,
+        *,
+        concurrency: int = limits.ACCOUNT_CONCURRENCY,
+        isolation: str = "process",
+        cpu: str = "off",
+        reuse: bool = False,
+        spares: int = limits.SPARES,
+        idle_seconds: float = limits.IDLE_SECONDS,
+        clock: Clock | None = None,
+        tail: bool = False,
+        region: str = names.REGION,
+        account: str = names.ACCOUNT,
+    ) -> None:
+        _check_counts(concurrency=concurrency, spares=spares)
+        self._defaults = {"isolation": isolation, "cpu": cpu, "reuse": reuse}
+        configure({"name": "app", **self._defaults})  # the same checks, at the same time as for functions
+        self.clock: Clock = clock if clock is not None else SystemClock()
+        self.region, self.account = region, account
+        self._settings = {"account_limit": concurrency, "idle_seconds": idle_seconds, "spares": spares}
+        self._registry = Registry()
+        self._capacity = Capacity(**self._settings, clock=self.clock)
+        self._observatory = Observatory(tail=tail)
+        self._functions: dict[str, Function[Any, Any]] = {}
+        self._lock = threading.Lock()  # guards _supervisor, _closed, _revision
+        self._supervisor: Supervisor | None = None
+        self._closed = False
+        self._revision = 0
+        self._keeper: threading.Thread | None = None
+        _apps.add(self)
+
+    # --- functions ------------------------------------------------------------------------------------------------
+
+    @overload
+    def function(self, handler: Callable[[E, Any], A], **options: Any) -> Function[E, A]: ...
+
+    @overload
+    def function(self, handler: None = None, **options: Any) -> Callable[[Callable[[E, Any], A]], Function[E, A]]: ...
+
+    def function(self, handler: Any = None, **options: Any) -> Any:
+        """Make a handler a function: as ``@app.function``, ``@app.function(memory=512, …)`` or ``app.function(handler, …)``.
+
+        Args:
+            handler: any callable of (event, context); ``async def`` runs to completion.
+            options: see `lambdalite.model.function.FunctionConfig`; ``name`` defaults to the handler's own.
+
+        Raises:
+            InvalidParameterValue: options that AWS or lambdalite refuses, all faults in one message.
+            ResourceConflict: the name is taken.
+            UsageError: not a callable, or the App is closed.
+        """
+        if handler is None:
+            return lambda given: self._add(given, None, options)
+        return self._add(handler, None, options)
+
+    def load(self, handler: str, *, root: str | os.PathLike[str] | None = None, **options: Any) -> Function[Any, Any]:
+        """A function from a handler string, as AWS's ``Handler`` setting: ``module.function`` or ``path/module.function``.
+
+        Nothing is imported here: a mistake in it shows when it is invoked, in AWS's words.
+
+        Args:
+            handler: the handler string, up to 128 characters.
+            root: directory of the code (AWS's ``/var/task``); the import path if left out.
+            options: as for `function`; ``name`` defaults to the string's last part.
+        """
+        if not isinstance(handler, str):
+            raise UsageError(f"load() takes a handler string such as 'module.function', not {handler!r}: use function() for it")
+        folder = None if root is None else os.path.abspath(os.fspath(root))  # noqa: PTH100 - a plain string is wanted
+        return self._add(handler, folder, options)
+
+    def _add(self, handler: Any, root: str | None, options: dict[str, Any]) -> Function[Any, Any]:
+        self._open()
+        if isinstance(handler, Function):
+            handler = handler.version.handler
+        if not callable(handler) and not isinstance(handler, str):
+            raise UsageError(f"a handler is a callable of (event, context), not {handler!r}")
+        config = configure({"name": _default_name(handler), **self._defaults, **options})
+        version = Version(config=config, arn=self._arn(config.name), handler=handler, root=root, revision=self._next())
+        known = self._functions.get(config.name)
+        if known is not None and _is_redefinition(known.version.handler, handler):
+            return self._swap(known, version)
+        self._registry.add(version)
+        try:
+            self._capacity.register(config)
+        except InvalidParameterValue:
+            self._registry.remove(config.name)
+            raise
+        made: Function[Any, Any] = Function(self, version)
+        self._functions[config.name] = made
+        return made
+
+    def _next(self) -> int:
+        with self._lock:
+            self._revision += 1
+            return self._revision
+
+    def _arn(self, name: str) -> str:
+        return names.function_arn(name, region=self.region, account=self.account)
+
+    def update(self, function: Function[E, A] | str, handler: Any = None, **options: Any) -> Function[E, A]:
+        """Change a function's configuration or code. Environments of the old revision finish what they run, and end.
+
+        Raises:
+            InvalidParameterValue: as `function`; nothing has changed.
+            ResourceNotFound: there is no such function.
+        """
+        made = self[function] if isinstance(function, str) else function
+        before = made.version
+        if "name" in options and options["name"] != before.name:
+            raise InvalidParameterValue(f"a function's name cannot change: {before.name!r} was asked to become {options['name']!r}")
+        settings = {field.name: getattr(before.config, field.name) for field in attrs.fields(type(before.config))}
+        config = configure({**settings, **options})
+        version = attrs.evolve(
+            before, config=config, handler=before.handler if handler is None else handler, revision=self._next()
+        )
+        return self._swap(made, version)
+
+    def _swap(self, made: Function[E, A], version: Version) -> Function[E, A]:
+        before = made.version
+        self._capacity.register(version.config)
+        self._registry.replace(version)
+        made.__init__(self, version)  # type: ignore[misc] - the same handle, another version
+        self._capacity.retire(before)
+        return made
+
+    def remove(self, function: Function[Any, Any] | str) -> None:
+        """Delete a function; its environments end.
+
+        Raises:
+            ResourceNotFound: there is no such function.
+        """
+        made = self[function] if isinstance(function, str) else function
+        self._registry.remove(made.name)
+        self._functions.pop(made.name, None)
+        self._capacity.retire(made.version)
+        self._capacity.forget(made.name)
+
+    def __getitem__(self, name: str) -> Function[Any, Any]:
+        """The function that a name, partial ARN or ARN means.
+
+        Raises:
+            ResourceNotFound: there is none.
+        """
+        return self._functions[self._registry.resolve(name).name]
+
+    def __iter__(self) -> Iterator[Function[Any, Any]]:
+        return iter(list(self._functions.values()))
+
+    def __len__(self) -> int:
+        return len(self._functions)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._functions
+
+    # --- invoke ---------------------------------------------------------------------------------------------------
+
+    def invoke(self, name: str, event: Any = _NO_EVENT, *, qualifier: str | None = None, **options: Any) -> Any:
+        """`Function.invoke` by name, partial ARN or ARN.
+
+        Raises:
+            ResourceNotFound: no such function or qualifier.
+        """
+        return self._named(name, qualifier).invoke(event, **options)
+
+    def run(self, name: str, event: Any = _NO_EVENT, *, qualifier: str | None = None, **options: Any) -> Outcome:
+        """`Function.run` by name, partial ARN or ARN.
+
+        Raises:
+            ResourceNotFound: no such function or qualifier.
+        """
+        return self._named(name, qualifier).run(event, **options)
+
+    def _named(self, name: str, qualifier: str | None) -> Function[Any, Any]:
+        if not isinstance(name, str):
+            raise UsageError(f"invoke a function by its name, not {name!r}: Function objects have invoke() of their own")
+        return self._functions[self._registry.resolve(name, qualifier).name]
+
+    def plan(
+        self,
+        version: Version,
+        event: Any,
+        wait: float | bool | None,
+        client_context: Mapping[str, Any] | str | None,
+        identity: Mapping[str, str] | None,
+        tenant_id: str | None,
+        trace_id: str | None,
+    ) -> Plan[Outcome]:
+        """Steps 0-2 of the walk, then the walk itself, for one of the two drivers to run."""
+        payload = _encode(event)  # 0
+        if len(payload) > limits.REQUEST_BYTES:
+            raise RequestTooLarge(f"Request must be smaller than {limits.REQUEST_BYTES} bytes for the InvokeFunction operation")
+        fleet = self._fleet(version)
+        invocation = Invocation(version, payload, names.request_id(), version.arn)  # 2
+        if client_context is not None or identity is not None or tenant_id is not None or trace_id is not None:
+            _add_extras(invocation, client_context, identity, tenant_id, trace_id)
+        return walk(self._capacity, fleet, self._observatory, invocation, _patience(wait))
+
+    def check(self, version: Version, event: Any) -> None:
+        """All that `plan` may refuse, without running anything."""
+        plan = self.plan(version, event, None, None, None, None, None)
+        plan.close()
+
+    def _fleet(self, version: Version) -> Fleet:
+        if self._closed:
+            self._open()
+        return self._capacity.fleet(version, self._start)
+
+    def _start(self) -> Supervisor:
+        from lambdalite.workers import launch
+
+        with self._lock:
+            if self._supervisor is None:
+                self._supervisor = launch.acquire()
+                self._keep()
+            return self._supervisor
+
+    def _keep(self) -> None:
+        """Start the thread that ends idle environments, on first need."""
+        if isinstance(self.clock, SystemClock):
+            from lambdalite.engine.keeper import Keeper
+
+            self._keeper = Keeper(weakref.ref(self._capacity), self._capacity.idle_seconds)
+            self._keeper.start()
+        else:
+            self.clock.subscribe(self._capacity.reap)  # type: ignore[attr-defined] - a clock driven by hand
+
+    # --- what is going on -----------------------------------------------------------------------------------------
+
+    def statistics(self) -> Statistics:
+        """Environments in use and idle, callers waiting, the limit."""
+        return self._capacity.statistics()
+
+    @property
+    def logs(self) -> Any:
+        """The log store: ``app.logs(fn)`` gives one function's text."""
+        return self._observatory.logs
+
+    @property
+    def metrics(self) -> Any:
+        """Counters and distributions of SEMANTICS' metrics."""
+        return self._observatory.metrics
+
+    def bill(self) -> Any:
+        """What AWS would have charged so far."""
+        return self._observatory.bill()
+
+    def observe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
+        """Call ``callback`` with every event of `lambdalite.observe.events`; gives back a function that ends it."""
+        return self._observatory.observers.add(callback)
+
+    def enforcement(self) -> Any:
+        """What is enforced on this machine, how, and what is not."""
+        from lambdalite.enforcement import survey
+
+        self._open()
+        return survey(self)
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    def _open(self) -> None:
+        if self._closed:
+            raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
+
+    def close(self) -> None:
+        """End every environment and wait until they are gone. Callers still inside see theirs die. Safe to call twice."""
+        from lambdalite.workers import launch
+
+        with self._lock:
+            if self._closed:
+                return
+            self._closed = True
+            supervisor, self._supervisor = self._supervisor, None
+        _apps.discard(self)
+        if self._keeper is not None:
+            self._keeper.stop()  # type: ignore[attr-defined]
+        self._capacity.close()
+        if supervisor is not None:
+            launch.release(supervisor)
+
+    def __enter__(self) -> App:
+        self._open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __repr__(self) -> str:
+        state = "closed" if self._closed else f"{self.statistics().in_use} in use"
+        return f"<App {len(self._functions)} functions, {state}>"
+
+    def __del__(self) -> None:
+        if not getattr(self, "_closed", True) and self._supervisor is not None:
+            import warnings
+
+            warnings.warn(f"{self!r} was never closed: use `with app:` or app.close()", ResourceWarning, stacklevel=2)
+            self.close()
+
+    def _after_fork(self) -> None:
+        """In a forked child of the host: everything with a process behind it starts anew."""
+        self._lock = threading.Lock()
+        self._supervisor = None
+        self._keeper = None
+        old = self._capacity
+        self._capacity = Capacity(**self._settings, clock=self.clock)
+        for made in self._functions.values():
+            self._capacity.register(made.config)
+        old.abandon()
+
+
+def _check_counts(*, concurrency: Any, spares: Any) -> None:
+    for name, value, low in (("concurrency", concurrency, 1), ("spares", spares, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise InvalidParameterValue(f"App({name}=…) takes a whole number from {low} up, not {value!r}")
+
+
+def _default_name(handler: Any) -> str:
+    if isinstance(handler, str):
+        return handler.rpartition(".")[2].rpartition("/")[2]
+    inner = handler
+    while hasattr(inner, "func"):  # functools.partial
+        inner = inner.func
+    name = getattr(inner, "__name__", type(inner).__name__)
+    return "lambda" if name == "<lambda>" else cast("str", name)
+
+
+def _is_redefinition(before: Any, after: Any) -> bool:
+    """A notebook cell run again, or a module reloaded: the same place in the same module, not two of one name.
+
+    A function made inside another (``<locals>``) may be made twice on purpose, so that is a conflict.
+    """
+    place = [(getattr(one, "__module__", None), getattr(one, "__qualname__", "<locals>")) for one in (before, after)]
+    return place[0] == place[1] and "<" not in place[0][1] and before is not after
+
+
+def _encode(event: Any) -> bytes:
+    if event is _NO_EVENT:
+        return b"{}"
+    if isinstance(event, (bytes, bytearray, memoryview)):
+        return bytes(event)
+    try:
+        return marshal.encode_event(event)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestContent(str(error)) from error
+
+
+def _patience(wait: float | bool | None) -> float | None:
+    if wait is None or wait is False:
+        return None
+    if wait is True:
+        return _FOREVER
+    if not isinstance(wait, (int, float)) or not wait >= 0:
+        raise UsageError(f"wait= takes seconds (0 or more), True or None, not {wait!r}")
+    return min(float(wait), _FOREVER)
+
+
+def _add_extras(
+    invocation: Invocation,
+    client_context: Mapping[str, Any] | str | None,
+    identity: Mapping[str, str] | None,
+    tenant_id: str | None,
+    trace_id: str | None,
+) -> None:
+    import json
+
+    if client_context is not None:
+        text = client_context if isinstance(client_context, str) else json.dumps(dict(client_context))
+        if -(-len(text.encode()) // 3) * 4 > limits.CLIENT_CONTEXT_BYTES:
+            raise InvalidParameterValue(
+                f"Client context must be no more than {limits.CLIENT_CONTEXT_BYTES} bytes when base64-encoded."
+            )
+        invocation.client_context = text
+    if tenant_id is not None:
+        if not isinstance(tenant_id, str) or not 1 <= len(tenant_id) <= limits.TENANT_ID_LENGTH:
+            raise InvalidParameterValue(f"tenant_id takes 1 to {limits.TENANT_ID_LENGTH} characters, not {tenant_id!r}")
+        invocation.tenant_id = tenant_id
+    invocation.identity = None if identity is None else dict(identity)
+    invocation.trace_id = trace_id
+
+
+# --- the default App ----------------------------------------------------------------------------------------------
+
+_apps: weakref.WeakSet[App] = weakref.WeakSet()
+_default: App | None = None
+_default_lock = threading.Lock()
+
+
+def default_app() -> App:
+    """The App behind `lambdalite.function` and friends: made on first use, closed when the interpreter exits."""
+    global _default  # noqa: PLW0603 - that is what a default is
+    with _default_lock:
+        if _default is None or _default._closed:  # noqa: SLF001
+            _default = App()
+        return _default
+
+
+@overload
+def function(handler: Callable[[E, Any], A], **options: Any) -> Function[E, A]: ...
+
+
+@overload
+def function(handler: None = None, **options: Any) -> Callable[[Callable[[E, Any], A]], Function[E, A]]: ...
+
+
+def function(handler: Any = None, **options: Any) -> Any:
+    """`App.function` on the default App."""
+    return default_app().function(handler, **options)
+
+
+def load(handler: str, *, root: str | os.PathLike[str] | None = None, **options: Any) -> Function[Any, Any]:
+    """`App.load` on the default App."""
+    return default_app().load(handler, root=root, **options)
+
+
+@atexit.register
+def _close_all() -> None:
+    """At exit nothing of ours is left behind, and nobody is warned: exiting is a way of closing."""
+    for app in list(_apps):
+        app.close()
+
+
+def _after_fork_in_child() -> None:
+    for app in list(_apps):
+        app._after_fork()  # noqa: SLF001
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork_in_child)
+

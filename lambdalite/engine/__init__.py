@@ -1,0 +1,1 @@
+"""What decides and what walks: registry, placement under capacity's lock, and the one walk that runs user code."""

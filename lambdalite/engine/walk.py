@@ -1,0 +1,87 @@
+"""The one walk: from an Invocation to an Outcome. Every source calls it; nothing else runs user code.
+
+The numbers are the steps of the table in docs/explanation/walk.md: 0-2 are the caller's, who makes the Invocation; here are
+3 acquire, 4 init, 5 and 6 run, 7 release.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lambdalite.clock import wall
+from lambdalite.errors import TooManyRequests
+from lambdalite.model.outcome import Outcome
+
+if TYPE_CHECKING:
+    from lambdalite.engine.capacity import Capacity, Fleet
+    from lambdalite.model.invocation import Invocation
+    from lambdalite.observe import Observatory
+    from lambdalite.workers.diagnose import Verdict
+    from lambdalite.workers.environment import Environment
+    from lambdalite.workers.waiting import Plan
+
+__all__ = ["walk"]
+
+
+def walk(
+    capacity: Capacity, fleet: Fleet, observatory: Observatory, invocation: Invocation, patience: float | None
+) -> Plan[Outcome]:
+    """Run one invocation.
+
+    Raises:
+        TooManyRequests: no room, now or within ``patience`` seconds.
+        ServiceException: this machine has no room.
+        InvalidRequestContent: the event is not JSON.
+    """
+    try:
+        environment = yield from capacity.acquire(fleet, patience)  # 3
+    except TooManyRequests as error:
+        observatory.throttled(invocation.version.name, error.reason)
+        raise
+    try:
+        if environment.usable and environment.stale():
+            environment = capacity.replace(fleet, environment)
+        waited = not environment.usable
+        verdict = None
+        began_at = wall()
+        if waited:
+            verdict = yield from environment.start()  # 4
+        if verdict is None:
+            outcome = yield from environment.run(invocation, lambda: capacity.refill(fleet))  # 5, 6
+            if waited:
+                outcome.init_duration = environment.init_seconds
+        else:
+            outcome = _init_failed(environment, invocation, verdict, began_at)
+        outcome.notes = fleet.template.notes
+        outcome.cpu = invocation.version.config.cpu
+    except BaseException:
+        # Cancelled, Ctrl-C, or the service is at fault: this environment ends, and nothing else.
+        if not environment.usable:
+            environment.end_now()
+        raise
+    finally:
+        capacity.release(fleet, environment)  # 7
+    observatory.done(outcome)
+    return outcome
+
+
+def _init_failed(environment: Environment, invocation: Invocation, verdict: Verdict, began_at: float) -> Outcome:
+    output, dropped = environment.channel.take_output()
+    return Outcome(
+        invocation.request_id,
+        invocation.version,
+        verdict.failure,
+        verdict.payload,
+        began_at,
+        duration=0.0,
+        init_duration=wall() - began_at,
+        max_memory_used=environment.peak(),
+        output=output,
+        output_dropped=dropped,
+        log_stream=environment.stream,
+        environment_id=environment.id,
+        exit_code=verdict.exit_code,
+        signal=verdict.signal,
+        enforced_by=verdict.enforced_by,
+        traceback=environment.trace,
+    )

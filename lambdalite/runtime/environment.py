@@ -1,0 +1,212 @@
+"""An environment, seen from inside: take an event, call the handler, answer; once, or for as long as the host wishes.
+
+What the user's code can do to us here only hurts itself: the host measures time and memory from outside, and reads
+nothing but frames.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import signal
+import socket
+import sys
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from lambdalite.runtime import context, faults, frames, handler, logs, marshal, sandbox, snapshot
+from lambdalite.runtime.faults import Fault
+
+if TYPE_CHECKING:
+    from lambdalite.runtime.template import Template
+
+__all__ = ["adopt", "init_fault", "save_coverage", "serve", "take_output"]
+
+RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # AWS's limit, checked here first and by the host again
+TRACE_CHARACTERS = 256 * 1024
+_TOO_LARGE = (
+    b'{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).",'
+    b'"errorType":"Function.ResponseSizeTooLarge"}'
+)
+
+
+def adopt(spec: dict) -> int:
+    """Make the template's process the function's: environment variables, path, directory, streams.
+
+    Returns a descriptor of what will be printed during init.
+    """
+    os.environ.clear()
+    os.environ.update(spec["environment"])
+    sys.path[:] = spec["path"]
+    sys.argv[:] = [""]
+    try:
+        os.chdir(spec["directory"])
+    except OSError as error:
+        sys.stderr.write(f"lambdalite: cannot enter {spec['directory']}: {error}\n")
+    output = os.memfd_create("init", 0) if hasattr(os, "memfd_create") else _temporary()
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    for stream in (sys.stdout, sys.stderr):
+        # Written at every line, so that a crash loses at most the line it was in.
+        stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+    return output
+
+
+def _temporary() -> int:
+    import tempfile
+
+    fd, path = tempfile.mkstemp()
+    os.unlink(path)
+    return fd
+
+
+def take_output(fd: int, limit: int) -> bytes:
+    """The first ``limit`` bytes of what init printed."""
+    return os.pread(fd, limit, 0)
+
+
+def init_fault(fault: Fault, story: dict) -> bytes:
+    """The frame of an init that failed."""
+    meta = {"phase": "init", "trace": fault.trace[-TRACE_CHARACTERS:], "line": logs_line(fault, ""), **story}
+    return frames.encode(frames.FAULT, json.dumps(meta).encode(), faults.payload(fault, ""))
+
+
+def logs_line(fault: Fault, request_id: str) -> str:
+    """The log line of a fault, in the function's log format."""
+    return logs.fault_line(fault, request_id, os.environ.get("AWS_LAMBDA_LOG_FORMAT", "Text"))[:TRACE_CHARACTERS]
+
+
+def save_coverage() -> None:
+    """Write coverage's data before `os._exit` drops it, when the host measures coverage."""
+    coverage = sys.modules.get("coverage")
+    current = coverage.Coverage.current() if coverage is not None else None
+    if current is not None:
+        current.stop()
+        current.save()
+
+
+def serve(template: Template, channel: socket.socket, log_fd: int, body: dict, story: dict, began: float) -> int:
+    """Become an environment: enter the sandbox, init if the template has not, and answer until the channel closes.
+
+    Returns the exit status.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    os.setsid()
+    os.dup2(log_fd, 1)
+    os.dup2(log_fd, 2)
+    os.close(log_fd)
+    os.environ.update(body["environment"])
+    applied = sandbox.enter_environment(template.plan)
+    os.register_at_fork(after_in_child=channel.close)  # a forked child of the handler's must not hold the channel
+    gc.unfreeze()
+    gc.enable()
+    snapshot.reseed()
+    user = template.handler
+    try:
+        if template.spec["snapshot"]:
+            snapshot.after_restore()
+        else:
+            user = handler.load(template.spec["code"], template.blob)
+    except Fault as fault:
+        flush_output()
+        story = {**story, "init": perf_counter() - began}
+        channel.sendall(init_fault(fault, story))
+        return 1
+    flush_output()
+    story = {"init": 0.0, **story}
+    ready = {"pid": os.getpid(), "applied": applied, **story, "init": story["init"] + perf_counter() - began}
+    channel.sendall(frames.encode(frames.READY, json.dumps(ready).encode()))
+    rehearse(template.spec["config"])
+    Server(template.spec, channel, user, body).run()
+    return 0
+
+
+def flush_output() -> None:
+    """Send what the handler printed before the answer goes out, so that it belongs to this invocation."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            # The handler closed or replaced the stream: its own choice, and not ours to report.
+            continue
+
+
+def rehearse(config: dict) -> None:
+    """Walk our own path once without the user's handler.
+
+    A fork shares its parent's pages until it touches them; touching those of this path now, while nobody waits, takes
+    their copies out of the first invocation.
+    """
+    event = marshal.decode(b'{"version": "2.0", "headers": {"a": "b"}, "list": [1, 2.5, null, true]}')
+    context.build({"id": "00000000-0000-0000-0000-000000000000", "deadline_ms": 0, "arn": ""}, config)
+    frames.encode(frames.ANSWER, b"{}", marshal.encode(event))
+    resource.getrusage(resource.RUSAGE_SELF)
+
+
+class Server:
+    """The loop of an environment."""
+
+    def __init__(self, spec: dict, channel: socket.socket, user: object, body: dict) -> None:
+        self.channel, self.user = channel, user
+        self.once = not spec["reuse"]
+        self.config = {**spec["config"], "log_stream": body["log_stream"]}
+
+    def run(self) -> None:
+        """Answer invocations until the host closes the channel."""
+        while True:
+            try:
+                frame = frames.read_frame(self.channel)
+            except (frames.EndOfStream, ConnectionError):
+                return
+            self.channel.sendall(self.answer(frame))
+            if self.once:
+                return
+
+    def answer(self, frame: frames.Frame) -> bytes:
+        """Run one invocation; the reply's frame."""
+        meta = json.loads(frame.meta)
+        request_id = meta["id"]
+        try:
+            result = self.call(meta, frame.payload)
+        except Fault as fault:
+            reply = self.fault(fault, request_id)
+        else:
+            too_large = len(result) > RESPONSE_BYTES
+            reply = (frames.FAULT, b"large", _TOO_LARGE) if too_large else (frames.ANSWER, b"", result)
+        flush_output()
+        kind, extra, payload = reply
+        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        if kind == frames.ANSWER:
+            return frames.encode(kind, b'{"id":"%s","maxrss":%d}' % (request_id.encode(), usage), payload)
+        told = {"id": request_id, "maxrss": usage}
+        told.update({"phase": "response"} if extra == b"large" else json.loads(extra))
+        return frames.encode(kind, json.dumps(told).encode(), payload)
+
+    def call(self, meta: dict, payload: bytes) -> bytes:
+        """Event in, answer out.
+
+        Raises:
+            Fault: anything that AWS's runtime would report.
+        """
+        trace_id = meta.get("trace")
+        if trace_id:
+            os.environ["_X_AMZN_TRACE_ID"] = trace_id
+        logs.begin(meta["id"], meta.get("tenant"))
+        event = marshal.decode(payload)
+        ctx = context.build(meta, self.config)
+        return marshal.encode(handler.call(self.user, event, ctx))
+
+    def fault(self, fault: Fault, request_id: str) -> tuple[int, bytes, bytes]:
+        """The parts of a FAULT frame; the log line is printed here, as AWS's runtime does."""
+        meta = {"type": fault.type, "trace": fault.trace[-TRACE_CHARACTERS:]}
+        if fault.request_error:
+            meta["phase"] = "request"
+        elif fault.type == "Runtime.MarshalError":
+            meta["phase"] = "marshal"
+        else:
+            meta["phase"] = "handler"
+        if not fault.request_error:
+            sys.stdout.write(logs_line(fault, request_id))
+        return frames.FAULT, json.dumps(meta).encode(), faults.payload(fault, request_id)

@@ -1,0 +1,220 @@
+"""A template: the process of one function that has run its init once, and forks its environments.
+
+Stages: read SPEC from the link · tell the guardian · sandbox · the user's init (unless the function is not to be
+snapshotted) · check that it is safe to fork from · freeze · fork on demand, reap, and say how each environment died.
+
+If init fails, the template stays and hands the same fault to every environment asked of it, so that nobody waits for a
+process that never came; the host then lets it go. If init leaves a second thread or a connected socket behind, it says
+UNSAFE on the link and ends: the host asks again for a template that leaves init to its environments.
+"""
+
+from __future__ import annotations
+
+import base64
+import gc
+import json
+import os
+import select
+import signal
+import socket
+import sys
+from time import perf_counter
+
+from lambdalite.runtime import environment, frames, handler, logs, sandbox, snapshot
+from lambdalite.runtime.faults import Fault
+
+__all__ = ["flush", "last_word", "main"]
+
+INIT_OUTPUT_BYTES = 64 * 1024  # what init printed travels in READY's meta
+UNSAFE_STATUS = 75  # EX_TEMPFAIL: ask again, without a snapshot
+
+
+def main(link: socket.socket, hello_fd: int, report: dict, body: dict) -> int:
+    """Serve until the host closes the link; the exit status."""
+    spec_frame = frames.read_frame(link)
+    spec = json.loads(spec_frame.meta)
+    return Template(link, hello_fd, spec, spec_frame.payload).serve()
+
+
+def flush() -> None:
+    """Write out what Python still buffers; a closed or full stream is the handler's own doing."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (OSError, ValueError, AttributeError):
+            continue
+
+
+def last_word(sock: socket.socket, frame: bytes) -> None:
+    """Write the EXIT frame without waiting, and close. If the host does not read, its end closes anyway."""
+    try:
+        sock.send(frame, socket.MSG_DONTWAIT)
+    except OSError:
+        # The host has gone or stopped reading: it already knows what it needs to know.
+        pass
+    sock.close()
+
+
+def say_hello(hello_fd: int, spec: dict, slot: int, generation: int, role: str) -> None:
+    """Register this process with the guardian; the kernel adds the process id as the guardian sees it."""
+    config = spec["config"]
+    hello = {
+        "slot": slot,
+        "generation": generation,
+        "role": role,
+        "pid": os.getpid(),
+        "memory_bytes": config["memory"] * 1024 * 1024,
+        "tmp_bytes": config["tmp_bytes"],
+        "cpu_share": config["cpu_share"],
+        "reuse": spec["reuse"],
+    }
+    os.write(hello_fd, json.dumps(hello).encode())
+
+
+class Template:
+    """State of the template's loop."""
+
+    def __init__(self, link: socket.socket, hello_fd: int, spec: dict, blob: bytes) -> None:
+        self.link, self.hello_fd, self.spec, self.blob = link, hello_fd, spec, blob
+        self.channels: dict[int, socket.socket] = {}  # environment's pid → our copy of its channel
+        self.fault: Fault | None = None
+        self.handler: object = None
+        self.init_seconds: float | None = None  # told to the first environment only: it is the one that waited
+        self.output = b""
+        self.notes: list[str] = []
+
+    def serve(self) -> int:
+        """Init, then fork on demand."""
+        spec = self.spec
+        output = environment.adopt(spec)
+        say_hello(self.hello_fd, spec, spec["slot"], spec["generation"], "template")
+        self.plan = sandbox.prepare(spec["tier"], spec["sandbox"])
+        logs.configure(spec["config"])
+        if spec["snapshot"]:
+            sandbox.enter_template(self.plan)
+            reason = self.init()
+            self.output = environment.take_output(output, INIT_OUTPUT_BYTES)
+            if reason:
+                meta = json.dumps({"reason": reason}).encode()
+                self.link.sendall(frames.encode(frames.UNSAFE, meta))
+                return UNSAFE_STATUS
+        os.close(output)
+        self.loop()
+        return 0
+
+    def init(self) -> str | None:
+        """Run the user's init; the reason why it may not be shared, if there is one."""
+        began = perf_counter()
+        try:
+            self.handler = handler.load(self.spec["code"], self.blob)
+            snapshot.before_snapshot()
+        except Fault as fault:
+            self.fault = fault
+        flush()
+        self.init_seconds = perf_counter() - began
+        return None if self.fault else snapshot.unsafe()
+
+    def loop(self) -> None:
+        """Fork, reap, until the link closes."""
+        from lambdalite.runtime.zygote import Reaper
+
+        gc.collect()
+        gc.freeze()
+        gc.disable()
+        self.reaper = Reaper()
+        self.reaper.arm()
+        poller = select.poll()
+        poller.register(self.link, select.POLLIN)
+        poller.register(self.reaper.fd, select.POLLIN)
+        while True:
+            for fd, _events in poller.poll():
+                if fd == self.reaper.fd:
+                    self.reap()
+                elif not self.request():
+                    sandbox.sweep(())
+                    return
+
+    def request(self) -> bool:
+        """Obey one message; False when the host has closed the link."""
+        try:
+            message = frames.receive(self.link)
+        except (ConnectionError, frames.EndOfStream):
+            return False
+        if message is None:
+            return False
+        channel_fd, log_fd = message.fds
+        if self.fault is not None:
+            self.refuse(channel_fd, log_fd, message.body)
+        else:
+            self.fork(channel_fd, log_fd, message.body)
+        return True
+
+    def refuse(self, channel_fd: int, log_fd: int, body: dict) -> None:
+        """Hand the init fault to an environment that will never be."""
+        assert self.fault is not None
+        os.close(log_fd)
+        channel = socket.socket(fileno=channel_fd)
+        frame = environment.init_fault(self.fault, self.story())
+        try:
+            channel.sendall(frame)
+        except OSError:
+            # The caller was cancelled and closed its end; the fault is still told to the next one.
+            pass
+        channel.close()
+
+    def story(self) -> dict:
+        """What the first environment tells about the template's init; empty for those that follow."""
+        seconds, self.init_seconds = self.init_seconds, None
+        if seconds is None:
+            return {}
+        output, self.output = self.output, b""
+        return {"init": seconds, "output": base64.b64encode(output).decode()}
+
+    def fork(self, channel_fd: int, log_fd: int, body: dict) -> None:
+        """A new environment."""
+        story = self.story()
+        channel = socket.socket(fileno=channel_fd)
+        try:
+            pid = os.fork()
+        except OSError as error:  # the machine's or the user's limit of processes, or no memory
+            os.close(log_fd)
+            meta = json.dumps({"phase": "fork", "reason": str(error)}).encode()
+            channel.send(frames.encode(frames.FAULT, meta))
+            channel.close()
+            return
+        if not pid:
+            self.become_environment(channel, log_fd, body, story)
+        os.close(log_fd)
+        self.channels[pid] = channel
+
+    def become_environment(self, channel: socket.socket, log_fd: int, body: dict, story: dict) -> None:
+        """In the child: let go of what is the template's, then serve invocations. Never returns."""
+        status = 70
+        try:
+            began = perf_counter()
+            self.reaper.close()
+            self.link.close()
+            for other in self.channels.values():
+                other.close()
+            self.channels.clear()
+            say_hello(self.hello_fd, self.spec, body["slot"], body["generation"], "environment")
+            os.close(self.hello_fd)
+            status = environment.serve(self, channel, log_fd, body, story, began)
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException:  # noqa: BLE001 - the last frame of a process: print what happened and end
+            sys.excepthook(*sys.exc_info())
+            status = 1
+        finally:
+            flush()
+            environment.save_coverage()
+            os._exit(status & 0xFF)
+
+    def reap(self) -> None:
+        """Say how environments died, after making sure that nothing of theirs lives on."""
+        for pid, status, maxrss, cpu in self.reaper.ended():
+            channel = self.channels.pop(pid, None)
+            if channel is None:
+                continue
+            sandbox.sweep(self.channels)
+            last_word(channel, frames.exit_frame(status, maxrss, cpu))

@@ -1,0 +1,161 @@
+"""The zygote: single-threaded, small, the parent of every template; PID 1 of a PID namespace where that is permitted.
+
+It does three things: forks a template when the host asks for one, says how a template died, and goes when the guardian
+goes. It runs no user code, so it is always safe to fork from.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+import select
+import signal
+import socket
+import sys
+
+from lambdalite.runtime import frames, sandbox
+
+# Imported here so that every template finds them loaded: they are what an environment needs, and nothing else.
+from lambdalite.runtime import template as _template
+
+__all__ = ["main"]
+
+
+class Reaper:
+    """Children of a single-threaded process: a wake-up for the poll loop, and who has ended.
+
+    SIGCHLD only wakes (through a socket pair: user code may leave handlers or wake-up descriptors of its own, so ours are
+    set again with `arm`); what ended is asked of the kernel.
+    """
+
+    def __init__(self) -> None:
+        self._read, self._write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC) if hasattr(os, "pipe2") else _pipe()
+        self.fd = self._read
+
+    def arm(self) -> None:
+        """Make SIGCHLD wake us."""
+        signal.signal(signal.SIGCHLD, _ignore)
+        signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
+
+    def close(self) -> None:
+        """In a fork: give SIGCHLD back."""
+        signal.set_wakeup_fd(-1)
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        os.close(self._read)
+        os.close(self._write)
+
+    def ended(self) -> list[tuple[int, int, int, int]]:
+        """(pid, wait status, maxrss KiB, CPU µs) of every child that has ended since."""
+        try:
+            while os.read(self._read, 4096):
+                continue
+        except BlockingIOError:
+            found = []
+        while True:
+            try:
+                pid, status, usage = os.wait4(-1, os.WNOHANG)
+            except ChildProcessError:
+                return found
+            if not pid:
+                return found
+            kib = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
+            found.append((pid, status, kib, int((usage.ru_utime + usage.ru_stime) * 1e6)))
+
+
+def _pipe() -> tuple[int, int]:
+    read, write = os.pipe()
+    os.set_blocking(read, False)
+    os.set_blocking(write, False)
+    return read, write
+
+
+def _ignore(_number: int, _frame: object) -> None:
+    """Only the wake-up matters."""
+
+
+def main(control_fd: int, hello_fd: int, report: dict) -> None:
+    """Serve until the guardian or the host goes. Never returns."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    try:
+        Zygote(control_fd, hello_fd, report).serve()
+    finally:
+        sandbox.sweep(())
+        os._exit(0)
+
+
+class Zygote:
+    """The loop and what it owns: the control socket, and one copy of each template's link."""
+
+    def __init__(self, control_fd: int, hello_fd: int, report: dict) -> None:
+        self.control = socket.socket(fileno=control_fd)
+        self.hello_fd = hello_fd
+        self.report = report
+        self.links: dict[int, socket.socket] = {}
+        self.reaper = Reaper()
+
+    def serve(self) -> None:
+        """Until the host closes the control socket, or the guardian is gone."""
+        gc.collect()
+        gc.freeze()  # keeps the collector from writing into pages that are shared with every child
+        self.reaper.arm()
+        poller = select.poll()
+        poller.register(self.control, select.POLLIN)
+        poller.register(self.reaper.fd, select.POLLIN)
+        # In a PID namespace the parent is outside and its death kills us through PDEATHSIG of the namespace's owner;
+        # elsewhere the hello socket tells: its other end closes with the guardian.
+        poller.register(self.hello_fd, 0)
+        while True:
+            for fd, events in poller.poll():
+                if fd == self.hello_fd and events & (select.POLLHUP | select.POLLERR):
+                    return
+                if fd == self.control.fileno() and not self.request():
+                    return
+                if fd == self.reaper.fd:
+                    self.reap()
+
+    def request(self) -> bool:
+        """Obey one message; False at the end of the stream."""
+        message = frames.receive(self.control)
+        if message is None:
+            return False
+        if message.body.get("op") == "template":
+            self.fork_template(message.body, message.fds[0])
+        return True
+
+    def fork_template(self, body: dict, link_fd: int) -> None:
+        """A new process for one function."""
+        link = socket.socket(fileno=link_fd)
+        pid = os.fork()
+        if not pid:
+            self.become_template(link, body)
+        self.links[pid] = link
+
+    def become_template(self, link: socket.socket, body: dict) -> None:
+        """In the child: let go of what is the zygote's. Never returns."""
+        status = 70  # EX_SOFTWARE: something of ours failed before the user's code could
+        try:
+            self.reaper.close()
+            self.control.close()
+            for other in self.links.values():
+                other.close()
+            self.links.clear()
+            status = _template.main(link, self.hello_fd, self.report, body)
+        except SystemExit as error:
+            status = error.code if isinstance(error.code, int) else int(error.code is not None)
+        except BaseException:  # noqa: BLE001 - the last frame of a process: print what happened and end
+            sys.excepthook(*sys.exc_info())
+        finally:
+            _template.flush()
+            os._exit(status)
+
+    def reap(self) -> None:
+        """Say how templates died, and leave nothing of theirs."""
+        for pid, status, maxrss, cpu in self.reaper.ended():
+            link = self.links.pop(pid, None)
+            if link is None:
+                continue
+            sandbox.sweep(self.links)  # its environments are ours now
+            _template.last_word(link, frames.exit_frame(status, maxrss, cpu))
+
+

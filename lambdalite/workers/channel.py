@@ -1,0 +1,173 @@
+"""The host's end of an environment: its frames and its output, never blocking, trusting nothing.
+
+Reading is incremental: a head decides whether the rest is wanted at all, so a child that announces 200 MB is refused
+before a byte of it is read. Output is kept up to a bound; beyond it the pipe is still drained, but slowly, so that a
+flood slows its writer and not the host.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+from typing import TYPE_CHECKING
+
+from lambdalite import limits
+from lambdalite.clock import monotonic
+from lambdalite.runtime import frames
+from lambdalite.workers.waiting import Wait
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambdalite.workers.waiting import Plan
+
+__all__ = ["Channel"]
+
+_CHUNK = 65_536
+_NOTHING = memoryview(b"")
+_SLOW_READS = 16  # chunks a drain may take once the bound is reached: one MiB a wake-up
+
+
+class Channel:
+    """A socket for frames and a pipe for output; owned by whoever holds the environment."""
+
+    __slots__ = ("_buffer", "_need", "_read", "_rest", "_write", "dropped", "eof", "log_fd", "output", "size", "sock", "tail")
+
+    def __init__(self, sock: socket.socket, log_fd: int) -> None:
+        sock.setblocking(False)
+        os.set_blocking(log_fd, False)
+        self.sock, self.log_fd = sock, log_fd
+        self._buffer = bytearray()
+        self._need = frames.HEAD_SIZE
+        fd = sock.fileno()
+        self._read = Wait((fd, log_fd))
+        self._write = Wait((fd,), writable=True)
+        self._rest = _NOTHING
+        self.output: list[bytes] = []
+        self.size = 0
+        self.dropped = 0
+        self.eof = False
+        self.tail: Callable[[bytes], None] | None = None
+
+    def readable(self, deadline: float | None) -> Wait:
+        """Until there is a frame, output, or an end."""
+        return self._read.until(deadline)
+
+    def try_send_all(self, head: bytes, payload: bytes) -> bool:
+        """Write a frame given as head-and-meta and payload, without waiting; False if something is left to send."""
+        data = head + payload if len(payload) < _CHUNK else None
+        try:
+            sent = self.sock.send(data) if data is not None else self.sock.sendmsg((head, payload))
+        except BlockingIOError:
+            sent = 0
+        except OSError:
+            return True  # the process is gone; how, is read from the channel next
+        if sent == len(head) + len(payload):
+            return True
+        self._rest = memoryview(head + payload)[sent:]
+        return False
+
+    def send_rest(self, deadline: float) -> Plan[None]:
+        """Write what `try_send_all` left, until all is taken, the process is gone, or the deadline has passed."""
+        while self._rest and monotonic() < deadline:
+            yield self._write.until(deadline)
+            self.drain()  # the child may be stuck in a write of its own output
+            try:
+                self._rest = self._rest[self.sock.send(self._rest) :]
+            except BlockingIOError:
+                continue
+            except OSError:
+                break  # as above
+        self._rest = _NOTHING
+
+    def receive(self) -> frames.Frame | None:
+        """The next frame if it is all there. Sets `eof` when the process and all who held its channel are gone.
+
+        Raises:
+            frames.ProtocolError: what came is not a frame, or is over the limit.
+        """
+        buffer = self._buffer
+        while True:
+            if len(buffer) >= self._need:
+                kind, meta, payload = frames.sizes(buffer)
+                total = frames.HEAD_SIZE + meta + payload
+                if len(buffer) >= total:
+                    middle = frames.HEAD_SIZE + meta
+                    frame = frames.Frame(kind, bytes(buffer[frames.HEAD_SIZE : middle]), bytes(buffer[middle:total]))
+                    del buffer[:total]
+                    self._need = frames.HEAD_SIZE
+                    return frame
+                self._need = total
+            try:
+                data = self.sock.recv(max(_CHUNK, min(self._need - len(buffer), 1 << 20)))
+            except BlockingIOError:
+                return None
+            except ConnectionError:
+                data = b""
+            if not data:
+                self.eof = True
+                return None
+            buffer += data
+
+    @property
+    def partial(self) -> bool:
+        """Has a frame begun to arrive?"""
+        return bool(self._buffer)
+
+    def discard(self) -> None:
+        """Read on without caring for what is read, until the end: for a process that is being killed."""
+        try:
+            while data := self.sock.recv(_CHUNK):
+                self._buffer = self._buffer[-frames.EXIT_SIZE :] + data
+        except BlockingIOError:
+            return
+        except ConnectionError:
+            pass  # an end like any other
+        self.eof = True
+
+    def last_word(self) -> dict[str, int] | None:
+        """What the parent wrote when the process ended, perhaps behind a frame that its death cut short."""
+        return frames.find_exit(self._buffer)
+
+    def drain(self) -> None:
+        """Take what the process has printed so far."""
+        reads = 0
+        while reads < _SLOW_READS:
+            try:
+                data = os.read(self.log_fd, _CHUNK)
+            except BlockingIOError:
+                return
+            if not data:
+                self._silence()
+                return
+            reads += 1
+            self._keep(data)
+
+    def _silence(self) -> None:
+        """Every writer of the pipe is gone: stop polling it, or its end would be reported for ever."""
+        self._read = Wait((self.sock.fileno(),))
+
+    def _keep(self, data: bytes) -> None:
+        room = limits.OUTPUT_BYTES - self.size
+        kept = data if len(data) <= room else data[: max(room, 0)]
+        if kept:
+            self.output.append(kept)
+            self.size += len(kept)
+            if self.tail is not None:
+                self.tail(kept)
+        self.dropped += len(data) - len(kept)
+
+    def take_output(self) -> tuple[bytes, int]:
+        """What was printed since the last call, and how many bytes more were dropped."""
+        if not self.output and not self.dropped:
+            return b"", 0
+        taken = b"".join(self.output), self.dropped
+        self.output, self.size, self.dropped = [], 0, 0
+        return taken
+
+    def close(self) -> None:
+        """Close both descriptors; safe to call twice."""
+        self.sock.close()
+        if self.log_fd >= 0:
+            os.close(self.log_fd)
+            self.log_fd = -1

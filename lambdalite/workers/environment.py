@@ -1,0 +1,316 @@
+"""An execution environment seen from the host: start it, run one invocation at a time in it, end it.
+
+`start` and `run` are plans: they only ever wait for the environment's descriptors until a deadline. What comes of an
+invocation is an Outcome; the only exceptions that leave here are those that arrive from outside (cancellation, Ctrl-C),
+and `ServiceError` where the service, not the function, is at fault.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from typing import TYPE_CHECKING, Any
+
+from lambdalite import limits
+from lambdalite.clock import monotonic, wall
+from lambdalite.errors import InvalidRequestContent, ServiceException
+from lambdalite.model.outcome import Failure, Outcome
+from lambdalite.runtime import frames
+from lambdalite.workers import diagnose
+from lambdalite.workers.diagnose import Death, Verdict
+from lambdalite.workers.lifecycle import Event, Phase, step
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambdalite.model.invocation import Invocation
+    from lambdalite.workers.template import Template
+    from lambdalite.workers.waiting import Plan
+
+__all__ = ["Environment"]
+
+_PHASES = {
+    "handler": Failure.HANDLER,
+    "marshal": Failure.NOT_SERIALIZABLE,
+    "response": Failure.RESPONSE_TOO_LARGE,
+    "init": Failure.INIT,
+}
+_OUTPUT_BEFORE_READY = 64 * 1024
+
+
+class Environment:
+    """One process under an environment. Owned by one caller at a time; `Capacity` decides by whom."""
+
+    __slots__ = (
+        "_board", "_link", "_slot", "_supervisor", "channel", "failed", "id", "idle_since", "init_seconds",
+        "invocations", "phase", "provisioned", "stream", "template", "trace", "version",
+    )  # fmt: skip
+
+    def __init__(self, template: Template, *, provisioned: bool = False) -> None:
+        self.template, self.version = template, template.version
+        self._supervisor = template.supervisor
+        self._board = self._supervisor.board
+        self.provisioned = provisioned
+        self.phase = Phase.STARTING
+        self.init_seconds: float | None = None
+        self.failed: Verdict | None = None
+        self.trace = ""  # the handler's traceback of a failed init
+        self.idle_since = 0.0
+        self.invocations = 0
+        self._open()
+
+    def _open(self) -> None:
+        kind = "provisioned-concurrency" if self.provisioned else "on-demand"
+        self._link, self._slot, self.channel, self.stream = self.template.spawn(kind)
+        self.id = f"{self._slot.index}.{self._slot.generation}"
+
+    # --- init -----------------------------------------------------------------------------------------------------
+
+    def start(self) -> Plan[Verdict | None]:
+        """Wait until init is done; None, or why it failed. Returns at once if it is known already."""
+        deadline = monotonic() + self.version.config.init_timeout
+        while self.phase is Phase.STARTING and self.failed is None:
+            try:
+                frame = self.channel.receive()
+            except frames.ProtocolError:
+                self.kill()
+                self.failed = diagnose.protocol_broken("")
+                break
+            if frame is not None:
+                self._initialised(frame)
+            elif self.channel.eof:
+                yield from self._died_in_init()
+            elif monotonic() >= deadline:
+                self.channel.drain()
+                yield from self.end(Event.KILL)
+                self.failed = diagnose.init_timed_out(self.version.config, "")
+            else:
+                self.channel.drain()
+                yield self.channel.readable(deadline)
+        return self.failed
+
+    def _initialised(self, frame: frames.Frame) -> None:
+        meta = frames.decode_meta(frame.meta)
+        if frame.kind == frames.FAULT and meta.get("phase") == "fork":
+            raise ServiceException(f"this machine cannot start another process: {meta.get('reason')}")
+        printed = base64.b64decode(str(meta.get("output", "")))[:_OUTPUT_BEFORE_READY]
+        if printed:
+            self.channel.output.insert(0, printed)
+        if frame.kind == frames.READY:
+            self.init_seconds = float(meta.get("init", 0.0))
+            self.template.applied = meta.get("applied")
+            self.phase = step(self.phase, Event.READY)
+            return
+        self.channel.drain()
+        self.channel.output.append(str(meta.get("line", "")).encode())
+        self.trace = str(meta.get("trace", ""))
+        self.failed = Verdict(Failure.INIT, frame.payload)
+
+    def _died_in_init(self) -> Plan[None]:
+        """The channel ended before READY: this process died, or the template did, or it said UNSAFE."""
+        self.channel.drain()
+        last = self.channel.last_word()
+        if last is None:
+            yield from self._link.obituary()
+            if self._link.unsafe:
+                self.template.give_up_snapshot(self._link)
+                self._close()
+                self._open()
+                return
+        slot = self._slot if last is not None else self._link.slot
+        status = self._link.status if last is None else last.get("status")
+        self.failed = diagnose.exited(self._death(status, slot.index), "", init=True)
+
+    def _death(self, status: int | None, index: int) -> Death:
+        seen = self._board.read(index)
+        return Death(status, seen.out_of_memory, seen.enforcer)
+
+    # --- invoke ---------------------------------------------------------------------------------------------------
+
+    def run(self, invocation: Invocation, meanwhile: Callable[[], None]) -> Plan[Outcome]:
+        """Run one invocation in an initialised environment.
+
+        Args:
+            invocation: what to run.
+            meanwhile: called once, after the event is on its way and before waiting for the answer.
+        """
+        board, index, config = self._board, self._slot.index, self.version.config
+        self.phase = step(self.phase, Event.INVOKE)
+        self.invocations += 1
+        board.begin(index)
+        if board.sleeping:
+            self._supervisor.poke()
+        started_at, began = wall(), monotonic()
+        deadline = began + config.timeout
+        head = _head(invocation, started_at + config.timeout)
+        if not self.channel.try_send_all(head, invocation.payload):
+            yield from self.channel.send_rest(deadline)
+        meanwhile()
+        while True:
+            yield self.channel.readable(deadline)
+            try:
+                frame = self.channel.receive()
+            except frames.ProtocolError:
+                verdict: Verdict | None = yield from self._hijacked(invocation)
+                frame = None
+                break
+            self.channel.drain()
+            if frame is not None:
+                verdict = None
+                break
+            if self.channel.eof:
+                verdict = yield from self._died(invocation)
+                break
+            if monotonic() >= deadline:
+                verdict = yield from self._overdue(invocation)
+                break
+        duration = monotonic() - began
+        board.end(index)
+        return self._outcome(invocation, frame, verdict, started_at, duration)
+
+    def _overdue(self, invocation: Invocation) -> Plan[Verdict]:
+        yield from self.end(Event.KILL)
+        return diagnose.timed_out(self.version.config, invocation.request_id)
+
+    def _died(self, invocation: Invocation) -> Plan[Verdict]:
+        last = self.channel.last_word()
+        if last is None:
+            # No last word: the process lives and has closed its channel, or its parent went with it.
+            self.kill()
+            yield from self._link_gone()
+        self.phase = step(self.phase, Event.FAIL)
+        status = None if last is None else last.get("status")
+        return diagnose.exited(self._death(status, self._slot.index), invocation.request_id)
+
+    def _link_gone(self) -> Plan[None]:
+        self._link.drain()
+        if self._link.ended:
+            yield from self._link.obituary()
+
+    def _hijacked(self, invocation: Invocation) -> Plan[Verdict]:
+        yield from self.end(Event.KILL)
+        return diagnose.protocol_broken(invocation.request_id)
+
+    def _outcome(
+        self, invocation: Invocation, frame: frames.Frame | None, verdict: Verdict | None, at: float, duration: float
+    ) -> Outcome:
+        peak = self._board.peak(self._slot.index)
+        output, dropped = self.channel.take_output()
+        failure, trace = None, ""
+        if frame is not None:
+            try:
+                failure, trace, peak = self._reply(invocation, frame, peak)
+                payload = frame.payload
+            except frames.ProtocolError:
+                self.kill()
+                verdict = diagnose.protocol_broken(invocation.request_id)
+        if verdict is not None:
+            failure, payload = verdict.failure, verdict.payload
+            self.failed = verdict
+        outcome = Outcome(
+            invocation.request_id, self.version, failure, payload, at, duration, None, peak, output, dropped,
+            self.stream, self.id,
+        )  # fmt: skip
+        outcome.traceback = trace
+        if verdict is not None:
+            outcome.exit_code, outcome.signal = verdict.exit_code, verdict.signal
+            outcome.enforced_by = verdict.enforced_by
+        return outcome
+
+    def _reply(self, invocation: Invocation, frame: frames.Frame, peak: int) -> tuple[Failure | None, str, int]:
+        """Check a reply; failure, traceback, peak memory.
+
+        Raises:
+            ProtocolError: it is not an answer to this invocation.
+            InvalidRequestContent: the event was not JSON (AWS refuses it at the door; we let the child parse it once).
+        """
+        meta = frames.decode_meta(frame.meta)
+        if meta.get("id") != invocation.request_id or len(frame.payload) > limits.RESPONSE_BYTES + 65536:
+            raise frames.ProtocolError("a reply to something else")
+        kib = meta.get("maxrss")
+        if isinstance(kib, int):
+            peak = max(peak, kib * 1024)
+        self.phase = step(self.phase, Event.ANSWERED if self.version.config.reuse else Event.FINISHED)
+        if frame.kind == frames.ANSWER:
+            if len(frame.payload) > limits.RESPONSE_BYTES:
+                raise frames.ProtocolError("an answer over the limit")
+            return None, "", peak
+        if meta.get("phase") == "request":
+            raise InvalidRequestContent(str(json.loads(frame.payload).get("errorMessage", "")))
+        try:
+            return _PHASES[str(meta.get("phase"))], str(meta.get("trace", "")), peak
+        except KeyError:
+            raise frames.ProtocolError("an unknown kind of fault") from None
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    @property
+    def usable(self) -> bool:
+        """May it take another invocation?"""
+        return self.phase is Phase.IDLE
+
+    def stale(self) -> bool:
+        """Has it died, or said something unasked, while idle? Then it is not to be used again."""
+        try:
+            return self.channel.receive() is not None or self.channel.eof or self.channel.partial
+        except frames.ProtocolError:
+            return True
+
+    def peak(self) -> int:
+        """The most memory seen by the guardian since the last invocation began, bytes."""
+        return self._board.peak(self._slot.index)
+
+    def kill(self) -> None:
+        """Send for its end; returns at once."""
+        if self.phase is not Phase.DEAD:
+            self.phase = step(self.phase, Event.KILL)
+            self._supervisor.kill(self._slot)
+
+    def end(self, event: Event) -> Plan[None]:
+        """Kill it, and wait until process and descendants are gone."""
+        self.kill()
+        patience = monotonic() + limits.KILL_PATIENCE
+        while not self.channel.eof and monotonic() < patience:
+            yield self.channel.readable(patience)
+            self.channel.drain()
+            self.channel.discard()
+        if not self.channel.eof:
+            # Its template is stopped or dead and cannot reap it: take the whole family.
+            self._supervisor.kill(self._link.slot, template=True)
+
+    def end_now(self) -> None:
+        """The same in the caller's thread, for cleanup that may not be interrupted."""
+        from lambdalite.workers.waiting import block
+
+        block(self.end(Event.KILL))
+
+    def close(self) -> None:
+        """Let it go: an idle process sees its channel end and exits; a dead one leaves its descriptors."""
+        if self.phase is Phase.DEAD:
+            return
+        if self.phase is not Phase.STOPPING:
+            self.phase = step(self.phase, Event.RETIRE)
+        self.phase = step(self.phase, Event.GONE)
+        self._close()
+
+    def _close(self) -> None:
+        self.channel.close()
+        self._supervisor.give_back(self._slot)
+
+    def __repr__(self) -> str:
+        return f"<Environment {self.version.name} {self.phase.value} {self.invocations} invocations>"
+
+
+def _head(invocation: Invocation, deadline: float) -> bytes:
+    """INVOKE's head and meta. Written by hand: `json.dumps` would cost as much as the rest of the frame."""
+    meta = '{"id":"%s","deadline_ms":%d,"arn":"%s"' % (invocation.request_id, int(deadline * 1000), invocation.arn)
+    if invocation.client_context or invocation.identity or invocation.tenant_id or invocation.trace_id:
+        more: dict[str, Any] = {
+            "client": invocation.client_context,
+            "identity": invocation.identity,
+            "tenant": invocation.tenant_id,
+            "trace": invocation.trace_id,
+        }
+        meta += "," + json.dumps({key: value for key, value in more.items() if value})[1:-1]
+    encoded = (meta + "}").encode()
+    return frames.HEAD.pack(frames.INVOKE, len(encoded), len(invocation.payload)) + encoded
