@@ -91,14 +91,19 @@ def decode_meta(meta: bytes) -> dict:
     return found
 
 
-def read_frame(sock: socket.socket) -> Frame:
+def read_frame(sock: socket.socket, first: int = 65536) -> Frame:
     """Block until a whole frame is there (the child's side; the host never blocks here).
+
+    Args:
+        sock: the channel.
+        first: bytes of the first read. `HEAD_SIZE` where something else may follow the frame: descriptors that travel
+            with what follows would be lost by reading too far.
 
     Raises:
         EndOfStream: the host closed the channel.
         ProtocolError: not a frame.
     """
-    data = sock.recv(65536)
+    data = sock.recv(first)
     if not data:
         raise EndOfStream
     while len(data) < HEAD_SIZE:

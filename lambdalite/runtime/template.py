@@ -31,7 +31,7 @@ UNSAFE_STATUS = 75  # EX_TEMPFAIL: ask again, without a snapshot
 
 def main(link: socket.socket, hello_fd: int, report: dict, body: dict) -> int:
     """Serve until the host closes the link; the exit status."""
-    spec_frame = frames.read_frame(link)
+    spec_frame = frames.read_frame(link, frames.HEAD_SIZE)  # FORK may be right behind it
     spec = json.loads(spec_frame.meta)
     return Template(link, hello_fd, spec, spec_frame.payload).serve()
 

@@ -90,6 +90,9 @@ class Channel:
         while True:
             if len(buffer) >= self._need:
                 kind, meta, payload = frames.sizes(buffer)
+                if kind == frames.EXIT:
+                    self.eof = True  # the parent's last word: nothing can follow
+                    return None
                 total = frames.HEAD_SIZE + meta + payload
                 if len(buffer) >= total:
                     middle = frames.HEAD_SIZE + meta
