@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import threading
 import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
@@ -27,7 +28,7 @@ from lambdalite.errors import (
 from lambdalite.function import _NO_EVENT, Function
 from lambdalite.model.function import Version, configure
 from lambdalite.model.invocation import Invocation
-from lambdalite.observe import Observatory
+from lambdalite.observe import Observatory, Tail
 from lambdalite.runtime import marshal
 
 if TYPE_CHECKING:
@@ -35,8 +36,10 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from lambdalite.clock import Clock
+    from lambdalite.enforcement import Enforcement
     from lambdalite.engine.capacity import Fleet
     from lambdalite.model.outcome import Outcome
+    from lambdalite.observe import Bill, LogStore, Metrics
     from lambdalite.workers.launch import Supervisor
     from lambdalite.workers.waiting import Plan
 
@@ -80,14 +83,16 @@ class App:
         account: str = names.ACCOUNT,
     ) -> None:
         _check_counts(concurrency=concurrency, spares=spares)
-        self._defaults = {"isolation": isolation, "cpu": cpu, "reuse": reuse}
-        configure({"name": "app", **self._defaults})  # the same checks, at the same time as for functions
+        self.defaults = {"isolation": isolation, "cpu": cpu, "reuse": reuse}
+        configure({"name": "app", **self.defaults})  # the same checks, at the same time as for functions
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.region, self.account = region, account
-        self._settings = {"account_limit": concurrency, "idle_seconds": idle_seconds, "spares": spares}
+        self._settings: dict[str, Any] = {"account_limit": concurrency, "idle_seconds": idle_seconds, "spares": spares}
         self._registry = Registry()
-        self._capacity = Capacity(**self._settings, clock=self.clock)
-        self._observatory = Observatory(tail=tail)
+        self._observatory = Observatory(now=self.clock.now)
+        self._capacity = self._new_capacity()
+        if tail:
+            self._observatory.logs.follow(Tail(sys.stderr))
         self._functions: dict[str, Function[Any, Any]] = {}
         self._lock = threading.Lock()  # guards _supervisor, _closed, _revision
         self._supervisor: Supervisor | None = None
@@ -95,6 +100,9 @@ class App:
         self._revision = 0
         self._keeper: threading.Thread | None = None
         _apps.add(self)
+
+    def _new_capacity(self) -> Capacity:
+        return Capacity(**self._settings, clock=self.clock, observers=self._observatory.observers)
 
     # --- functions ------------------------------------------------------------------------------------------------
 
@@ -141,7 +149,7 @@ class App:
             handler = handler.version.handler
         if not callable(handler) and not isinstance(handler, str):
             raise UsageError(f"a handler is a callable of (event, context), not {handler!r}")
-        config = configure({"name": _default_name(handler), **self._defaults, **options})
+        config = configure({"name": _default_name(handler), **self.defaults, **options})
         version = Version(config=config, arn=self._arn(config.name), handler=handler, root=root, revision=self._next())
         known = self._functions.get(config.name)
         if known is not None and _is_redefinition(known.version.handler, handler):
@@ -270,9 +278,14 @@ class App:
     def _fleet(self, version: Version) -> Fleet:
         if self._closed:
             self._open()
-        return self._capacity.fleet(version, self._start)
+        return self._capacity.fleet(version, self.supervisor)
 
-    def _start(self) -> Supervisor:
+    def supervisor(self) -> Supervisor:
+        """Guardian and zygote, started on first need.
+
+        Raises:
+            UsageError: this platform cannot isolate processes.
+        """
         from lambdalite.workers import launch
 
         with self._lock:
@@ -298,16 +311,16 @@ class App:
         return self._capacity.statistics()
 
     @property
-    def logs(self) -> Any:
-        """The log store: ``app.logs(fn)`` gives one function's text."""
+    def logs(self) -> LogStore:
+        """The log store: ``app.logs(fn)`` is a function's whole log; also by group, stream, time and text, and live."""
         return self._observatory.logs
 
     @property
-    def metrics(self) -> Any:
-        """Counters and distributions of SEMANTICS' metrics."""
+    def metrics(self) -> Metrics:
+        """Counters and distributions under CloudWatch's names."""
         return self._observatory.metrics
 
-    def bill(self) -> Any:
+    def bill(self) -> Bill:
         """What AWS would have charged so far."""
         return self._observatory.bill()
 
@@ -315,12 +328,16 @@ class App:
         """Call ``callback`` with every event of `lambdalite.observe.events`; gives back a function that ends it."""
         return self._observatory.observers.add(callback)
 
-    def enforcement(self) -> Any:
-        """What is enforced on this machine, how, and what is not."""
+    def enforcement(self, function: Function[Any, Any] | None = None) -> Enforcement:
+        """What is enforced on this machine, how, and what is not, for a function or for the App's own settings.
+
+        Raises:
+            SandboxUnavailable: the tier is ``strict`` and something that it needs is missing.
+        """
         from lambdalite.enforcement import survey
 
         self._open()
-        return survey(self)
+        return survey(self, None if function is None else function.config)
 
     # --- end ------------------------------------------------------------------------------------------------------
 
@@ -370,7 +387,8 @@ class App:
         self._supervisor = None
         self._keeper = None
         old = self._capacity
-        self._capacity = Capacity(**self._settings, clock=self.clock)
+        self._observatory.after_fork()
+        self._capacity = self._new_capacity()
         for made in self._functions.values():
             self._capacity.register(made.config)
         old.abandon()

@@ -24,6 +24,7 @@ from lambdalite import limits
 from lambdalite.clock import monotonic
 from lambdalite.engine.placement import Place, decide
 from lambdalite.errors import InvalidParameterValue, ServiceException, TooManyRequests
+from lambdalite.observe.events import EnvironmentStopped
 from lambdalite.workers.inline import InlineTemplate
 from lambdalite.workers.lifecycle import Phase
 from lambdalite.workers.template import Template
@@ -34,7 +35,9 @@ if TYPE_CHECKING:
 
     from lambdalite.clock import Clock
     from lambdalite.model.function import FunctionConfig, Version
+    from lambdalite.observe.events import Observers
     from lambdalite.workers.environment import Environment
+    from lambdalite.workers.inline import InlineEnvironment
     from lambdalite.workers.launch import Supervisor
     from lambdalite.workers.waiting import Plan
 
@@ -94,8 +97,11 @@ class Waiter:
 class Capacity:
     """The places of one App."""
 
-    def __init__(self, *, account_limit: int, idle_seconds: float, spares: int, clock: Clock) -> None:
+    def __init__(
+        self, *, account_limit: int, idle_seconds: float, spares: int, clock: Clock, observers: Observers
+    ) -> None:
         self.account_limit, self.idle_seconds, self.spares, self.clock = account_limit, idle_seconds, spares, clock
+        self._observers = observers
         self._lock = threading.Lock()  # guards everything below
         self._fleets: dict[tuple[str, str, int], Fleet] = {}
         self._functions: dict[str, Function] = {}
@@ -252,7 +258,7 @@ class Capacity:
                 fleet.idle.append(environment)
                 woken = self._vacate(fleet)
         else:
-            environment.close()
+            self._end(environment, "used" if environment.failed is None else "failed")
             with self._lock:
                 woken = self._vacate(fleet)
         if woken is not None:
@@ -324,7 +330,7 @@ class Capacity:
                 while len(fleet.idle) > keep and now - fleet.idle[0].idle_since >= self.idle_seconds:
                     ended.append(fleet.idle.popleft())
         for environment in ended:
-            environment.close()
+            self._end(environment, "idle")
         return len(ended)
 
     def evict(self) -> bool:
@@ -334,16 +340,21 @@ class Capacity:
             if not fleets:
                 return False
             environment = min(fleets, key=lambda fleet: fleet.idle[0].idle_since).idle.popleft()
-        environment.close()
+        self._end(environment, "evicted")
         return True
 
-    def retire(self, version: Version) -> None:
+    def _end(self, environment: Environment | InlineEnvironment, why: str) -> None:
+        environment.close()
+        if self._observers.active:
+            self._observers.emit(EnvironmentStopped(environment.version.name, environment.id, why))
+
+    def retire(self, version: Version, why: str = "updated") -> None:
         """Close a version's idle environments and its template; those in use end when they are released."""
         with self._lock:
             fleet = self._fleets.pop(version.key, None)
             idle = list(fleet.idle) if fleet is not None else []
         for environment in idle:
-            environment.close()
+            self._end(environment, why)
         if fleet is not None and not fleet.in_use:
             fleet.template.close()
 
@@ -365,7 +376,7 @@ class Capacity:
     def close(self) -> None:
         """End everything; callers still inside see their environments die."""
         for fleet in self.fleets():
-            self.retire(fleet.version)
+            self.retire(fleet.version, "closed")
             fleet.template.close()
 
     def abandon(self) -> None:

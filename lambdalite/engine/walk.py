@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from lambdalite.clock import wall
 from lambdalite.errors import TooManyRequests
 from lambdalite.model.outcome import Outcome
+from lambdalite.observe.events import EnvironmentStarted
 
 if TYPE_CHECKING:
     from lambdalite.engine.capacity import Capacity, Fleet
@@ -41,6 +42,8 @@ def walk(
     try:
         if environment.usable and environment.stale():
             environment = capacity.replace(fleet, environment)
+        if observatory.logs.followers.active:
+            environment.follow(observatory.logs.live)
         waited = not environment.usable
         verdict = None
         began_at = wall()
@@ -50,6 +53,7 @@ def walk(
             outcome = yield from environment.run(invocation, lambda: capacity.refill(fleet))  # 5, 6
             if waited:
                 outcome.init_duration = environment.init_seconds
+                _tell_started(observatory, environment)
         else:
             outcome = _init_failed(environment, invocation, verdict, began_at)
         outcome.notes = fleet.template.notes
@@ -63,6 +67,13 @@ def walk(
         capacity.release(fleet, environment)  # 7
     observatory.done(outcome)
     return outcome
+
+
+def _tell_started(observatory: Observatory, environment: Environment) -> None:
+    if observatory.observers.active:
+        cold = (environment.init_seconds or 0.0) * 1000
+        how = "fork" if environment.template.snapshot else "init"
+        observatory.observers.emit(EnvironmentStarted(environment.version.name, environment.id, cold, how))
 
 
 def _init_failed(environment: Environment, invocation: Invocation, verdict: Verdict, began_at: float) -> Outcome:

@@ -249,6 +249,10 @@ class Environment:
         """May it take another invocation?"""
         return self.phase is Phase.IDLE
 
+    def follow(self, live: Callable[[bytes, str, str], None]) -> None:
+        """Tell ``live`` of output as it comes: chunk, function, log stream."""
+        self.channel.tail = lambda chunk: live(chunk, self.version.name, self.stream)
+
     def stale(self) -> bool:
         """Has it died, or said something unasked, while idle? Then it is not to be used again."""
         try:

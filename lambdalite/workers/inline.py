@@ -37,6 +37,7 @@ class InlineTemplate:
         self.version = version
         self.notes = (_NOTE,)
         self.applied: dict[str, Any] | None = None
+        self.snapshot = False
 
     def environment(self, *, provisioned: bool = False) -> InlineEnvironment:
         """A new pretended environment."""
@@ -131,6 +132,9 @@ class InlineEnvironment:
     def usable(self) -> bool:
         """May it take another invocation?"""
         return self.phase is Phase.IDLE
+
+    def follow(self, live: Callable[[bytes, str, str], None]) -> None:
+        """Output goes to the terminal by itself."""
 
     def stale(self) -> bool:
         """It cannot die while idle."""
