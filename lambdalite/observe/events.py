@@ -1,0 +1,117 @@
+"""What an observer may hear of: the closed list, and who listens.
+
+Observers are called in the thread where the thing happened, so they must be quick and must not invoke. One that raises
+is reported on stderr the first time, counted every time, and called again: it never breaks an invocation.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from lambdalite.observe.lines import Outcome
+
+__all__ = ["EnvironmentStarted", "EnvironmentStopped", "Event", "InvocationDone", "Listeners", "Observers", "Throttled"]
+
+
+class InvocationDone(NamedTuple):
+    """An invocation came to its end, well or badly."""
+
+    outcome: Outcome
+
+
+class Throttled(NamedTuple):
+    """A request was refused for lack of room: AWS's reason, and when (seconds since the epoch)."""
+
+    function: str
+    reason: str
+    at: float
+
+
+class EnvironmentStarted(NamedTuple):
+    """An environment is ready after `cold_ms` milliseconds.
+
+    `how` is ``"fork"``, ``"init"``, ``"spare"`` or ``"provisioned"``.
+    """
+
+    function: str
+    environment_id: str
+    cold_ms: float
+    how: str
+
+
+class EnvironmentStopped(NamedTuple):
+    """An environment is gone.
+
+    `why` is ``"used"``, ``"idle"``, ``"evicted"``, ``"failed"``, ``"updated"`` or ``"closed"``.
+    """
+
+    function: str
+    environment_id: str
+    why: str
+
+
+Event: TypeAlias = InvocationDone | Throttled | EnvironmentStarted | EnvironmentStopped
+
+
+class Listeners:
+    """Callables that are told things. Adding and removing replace a tuple, so telling needs no lock."""
+
+    __slots__ = ("_reported", "active", "failures")
+
+    def __init__(self) -> None:
+        #: Who listens; empty, and so false, when nobody does: the one test on the hot path.
+        self.active: tuple[Callable[..., object], ...] = ()
+        #: How many times each of them raised, by name.
+        self.failures: dict[str, int] = {}
+        self._reported: set[int] = set()
+
+    def add(self, callback: Callable[..., object]) -> Callable[[], None]:
+        """Tell `callback` from now on; the answer, called, ends that. Adding twice tells twice."""
+        self.active = (*self.active, callback)
+        done = False
+
+        def remove() -> None:
+            nonlocal done
+            if not done:
+                done = True
+                left = list(self.active)
+                left.remove(callback)
+                self.active = tuple(left)
+
+        return remove
+
+    def tell(self, *what: Any) -> None:
+        """Call everybody who listens with `what`."""
+        for callback in self.active:
+            try:
+                callback(*what)
+            except Exception as error:
+                self._failed(callback, error)
+
+    def _failed(self, callback: Callable[..., object], error: Exception) -> None:
+        name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
+        self.failures[name] = self.failures.get(name, 0) + 1
+        if id(callback) in self._reported or sys.stderr is None:
+            return
+        self._reported.add(id(callback))
+        import traceback
+
+        story = "".join(traceback.format_exception(error))
+        sys.stderr.write(
+            f"lambdalite: the observer {name} raised {type(error).__name__}; the invocation is unharmed. "
+            f"It stays, later failures are only counted: mend or remove it.\n{story}"
+        )
+
+
+class Observers(Listeners):
+    """Those who hear of `Event`s."""
+
+    __slots__ = ()
+
+    def emit(self, event: Event) -> None:
+        """Tell everybody of `event`; ask `active` first where every nanosecond counts."""
+        self.tell(event)
