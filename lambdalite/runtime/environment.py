@@ -22,7 +22,7 @@ from lambdalite.runtime.faults import Fault
 if TYPE_CHECKING:
     from lambdalite.runtime.template import Template
 
-__all__ = ["adopt", "init_fault", "save_coverage", "serve", "take_output"]
+__all__ = ["adopt", "init_fault", "sandbox_refusal", "save_coverage", "serve", "take_output"]
 
 RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # AWS's limit, checked here first and by the host again
 TRACE_CHARACTERS = 256 * 1024
@@ -73,6 +73,12 @@ def init_fault(fault: Fault, story: dict) -> bytes:
     return frames.encode(frames.FAULT, json.dumps(meta).encode(), faults.payload(fault, ""))
 
 
+def sandbox_refusal(error: sandbox.SandboxUnavailable) -> bytes:
+    """The frame of a tier that this machine does not permit."""
+    meta = {"phase": "sandbox", "missing": list(error.missing), "hint": error.hint}
+    return frames.encode(frames.FAULT, json.dumps(meta).encode())
+
+
 def logs_line(fault: Fault, request_id: str) -> str:
     """The log line of a fault, in the function's log format."""
     return logs.fault_line(fault, request_id, os.environ.get("AWS_LAMBDA_LOG_FORMAT", "Text"))[:TRACE_CHARACTERS]
@@ -98,7 +104,11 @@ def serve(template: Template, channel: socket.socket, log_fd: int, body: dict, s
     os.dup2(log_fd, 2)
     os.close(log_fd)
     os.environ.update(body["environment"])
-    applied = sandbox.enter_environment(template.plan)
+    try:
+        applied = sandbox.enter_environment(template.plan)
+    except sandbox.SandboxUnavailable as error:
+        channel.sendall(sandbox_refusal(error))
+        return 1
     os.register_at_fork(after_in_child=channel.close)  # a forked child of the handler's must not hold the channel
     gc.unfreeze()
     gc.enable()

@@ -15,7 +15,6 @@ import gc
 import json
 import os
 import select
-import signal
 import socket
 import sys
 from time import perf_counter
@@ -78,29 +77,36 @@ class Template:
         self.link, self.hello_fd, self.spec, self.blob = link, hello_fd, spec, blob
         self.channels: dict[int, socket.socket] = {}  # environment's pid → our copy of its channel
         self.fault: Fault | None = None
+        self.refusal = b""
         self.handler: object = None
         self.init_seconds: float | None = None  # told to the first environment only: it is the one that waited
         self.output = b""
-        self.notes: list[str] = []
 
     def serve(self) -> int:
         """Init, then fork on demand."""
         spec = self.spec
         output = environment.adopt(spec)
         say_hello(self.hello_fd, spec, spec["slot"], spec["generation"], "template")
-        self.plan = sandbox.prepare(spec["tier"], spec["sandbox"])
-        logs.configure(spec["config"])
-        if spec["snapshot"]:
-            sandbox.enter_template(self.plan)
-            reason = self.init()
-            self.output = environment.take_output(output, INIT_OUTPUT_BYTES)
-            if reason:
-                meta = json.dumps({"reason": reason}).encode()
-                self.link.sendall(frames.encode(frames.UNSAFE, meta))
-                return UNSAFE_STATUS
+        reason = self.prepare()
+        self.output = environment.take_output(output, INIT_OUTPUT_BYTES)
         os.close(output)
+        if reason:
+            meta = json.dumps({"reason": reason}).encode()
+            self.link.sendall(frames.encode(frames.UNSAFE, meta))
+            return UNSAFE_STATUS
         self.loop()
         return 0
+
+    def prepare(self) -> str | None:
+        """Sandbox and init; the reason why init may not be shared, if there is one."""
+        try:
+            self.plan = sandbox.prepare(self.spec["tier"], self.spec["sandbox"])
+            sandbox.enter_template(self.plan)
+        except sandbox.SandboxUnavailable as error:
+            self.refusal = environment.sandbox_refusal(error)
+            return None
+        logs.configure(self.spec["config"])
+        return self.init() if self.spec["snapshot"] else None
 
     def init(self) -> str | None:
         """Run the user's init; the reason why it may not be shared, if there is one."""
@@ -112,7 +118,7 @@ class Template:
             self.fault = fault
         flush()
         self.init_seconds = perf_counter() - began
-        return None if self.fault else snapshot.unsafe()
+        return None if self.fault is not None else snapshot.unsafe()
 
     def loop(self) -> None:
         """Fork, reap, until the link closes."""
@@ -144,21 +150,21 @@ class Template:
             return False
         channel_fd, log_fd = message.fds
         if self.fault is not None:
-            self.refuse(channel_fd, log_fd, message.body)
+            self.refuse(channel_fd, log_fd, environment.init_fault(self.fault, self.story()))
+        elif self.refusal:
+            self.refuse(channel_fd, log_fd, self.refusal)
         else:
             self.fork(channel_fd, log_fd, message.body)
         return True
 
-    def refuse(self, channel_fd: int, log_fd: int, body: dict) -> None:
-        """Hand the init fault to an environment that will never be."""
-        assert self.fault is not None
+    def refuse(self, channel_fd: int, log_fd: int, frame: bytes) -> None:
+        """Say why to an environment that will never be."""
         os.close(log_fd)
         channel = socket.socket(fileno=channel_fd)
-        frame = environment.init_fault(self.fault, self.story())
         try:
             channel.sendall(frame)
         except OSError:
-            # The caller was cancelled and closed its end; the fault is still told to the next one.
+            # The caller was cancelled and closed its end; the next one is told the same.
             pass
         channel.close()
 
@@ -217,4 +223,5 @@ class Template:
             if channel is None:
                 continue
             sandbox.sweep(self.channels)
+            sandbox.forget(self.plan, pid)
             last_word(channel, frames.exit_frame(status, maxrss, cpu))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambdalite import limits
 from lambdalite.clock import monotonic, wall
-from lambdalite.errors import InvalidRequestContent, ServiceException
+from lambdalite.errors import InvalidRequestContent, SandboxUnavailable, ServiceException
 from lambdalite.model.outcome import Failure, Outcome
 from lambdalite.runtime import frames
 from lambdalite.workers import diagnose
@@ -93,6 +93,8 @@ class Environment:
         meta = frames.decode_meta(frame.meta)
         if frame.kind == frames.FAULT and meta.get("phase") == "fork":
             raise ServiceException(f"this machine cannot start another process: {meta.get('reason')}")
+        if frame.kind == frames.FAULT and meta.get("phase") == "sandbox":
+            raise SandboxUnavailable(tuple(map(str, meta.get("missing", ()))), str(meta.get("hint", "")))
         printed = base64.b64decode(str(meta.get("output", "")))[:_OUTPUT_BEFORE_READY]
         if printed:
             self.channel.output.insert(0, printed)
