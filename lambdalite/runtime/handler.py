@@ -24,7 +24,8 @@ def load(code: Mapping[str, Any], blob: bytes = b"") -> Callable[..., Any]:
 
     Args:
         code: ``kind`` and what that kind needs: ``string`` (``handler``, ``root``), ``reference`` (``module``,
-            ``qualname``, ``file``), ``main`` (``file``, ``qualname``), ``pickle`` (``description``).
+            ``qualname``, ``file``), ``main`` (``file``, ``qualname``), ``pickle`` (``description``, and in ``modules``
+            the files of modules that no search path leads to).
         blob: the pickle, of kind ``pickle``.
 
     Raises:
@@ -117,10 +118,14 @@ def bare(handler: Any) -> Callable[..., Any]:
 
 def _load_reference(code: Mapping[str, Any], _blob: bytes) -> Callable[..., Any]:
     """A function in a module; from the very file it had in the host, whatever the name leads to here."""
+    module = _imported(code["module"], lambda: _load_module(code["module"], code.get("file")))
+    return _pick(module, code["qualname"], code["module"])
+
+
+def _load_module(name: str, file: str | None) -> Any:
     from lambdalite.runtime import modules
 
-    module = _imported(code["module"], lambda: modules.load(code["module"], code.get("file")))
-    return _pick(module, code["qualname"], code["module"])
+    return modules.load(name, file)
 
 
 def _load_main(code: Mapping[str, Any], _blob: bytes) -> Callable[..., Any]:
@@ -138,8 +143,12 @@ def _load_pickle(code: Mapping[str, Any], blob: bytes) -> Callable[..., Any]:
     """A function that has no name to be imported by. The host made the pickle; children never send one."""
     import pickle
 
-    found = _imported(code.get("description", "__main__"), lambda: pickle.loads(blob))  # noqa: S301
-    return bare(found)
+    def unpickle() -> Any:
+        for name, file in code.get("modules", {}).items():
+            _load_module(name, file)
+        return pickle.loads(blob)  # noqa: S301 - the host's own
+
+    return bare(_imported(code.get("description", "__main__"), unpickle))
 
 
 _LOADERS: dict[str, Callable[[Mapping[str, Any], bytes], Callable[..., Any]]] = {
