@@ -104,7 +104,8 @@ class LogStore:
             group = max(self._groups.values(), key=lambda group: group.bytes)
             floor = group.bytes - max(group.bytes // _SLACK, 1)
             while group.outcomes and group.bytes > floor and self._bytes > low:
-                size = _size(group.outcomes.popleft())
+                outcome = group.outcomes.popleft()
+                size = RECORD_BYTES + len(outcome.output) + len(outcome.payload)
                 group.bytes -= size
                 group.dropped += 1
                 group.dropped_bytes += size
@@ -213,7 +214,3 @@ class LogStore:
 
 def _name(group: Named | str) -> str:
     return (group if isinstance(group, str) else group.name).removeprefix(names.log_group(""))
-
-
-def _size(outcome: Outcome) -> int:
-    return RECORD_BYTES + len(outcome.output) + len(outcome.payload)
