@@ -37,7 +37,6 @@ if TYPE_CHECKING:
 
     from lambdalite.clock import Clock
     from lambdalite.enforcement import Enforcement
-    from lambdalite.engine.capacity import Fleet
     from lambdalite.model.outcome import Outcome
     from lambdalite.observe import Bill, LogStore, Metrics
     from lambdalite.workers.launch import Supervisor
@@ -264,21 +263,20 @@ class App:
         payload = _encode(event)  # 0
         if len(payload) > limits.REQUEST_BYTES:
             raise RequestTooLarge(f"Request must be smaller than {limits.REQUEST_BYTES} bytes for the InvokeFunction operation")
-        fleet = self._fleet(version)
+        if self._closed:
+            self._open()
+        capacity = self._capacity
+        fleet = capacity.fleet(version, self.supervisor)
         invocation = Invocation(version, payload, names.request_id(), version.arn)  # 2
         if client_context is not None or identity is not None or tenant_id is not None or trace_id is not None:
             _add_extras(invocation, client_context, identity, tenant_id, trace_id)
-        return walk(self._capacity, fleet, self._observatory, invocation, _patience(wait))
+        patience = None if wait is None else _patience(wait)
+        return walk(capacity, fleet, self._observatory, invocation, patience)
 
     def check(self, version: Version, event: Any) -> None:
         """All that `plan` may refuse, without running anything."""
         plan = self.plan(version, event, None, None, None, None, None)
         plan.close()
-
-    def _fleet(self, version: Version) -> Fleet:
-        if self._closed:
-            self._open()
-        return self._capacity.fleet(version, self.supervisor)
 
     def supervisor(self) -> Supervisor:
         """Guardian and zygote, started on first need.
@@ -422,7 +420,7 @@ def _is_redefinition(before: Any, after: Any) -> bool:
 def _encode(event: Any) -> bytes:
     if event is _NO_EVENT:
         return b"{}"
-    if isinstance(event, (bytes, bytearray, memoryview)):
+    if type(event) is not dict and isinstance(event, (bytes, bytearray, memoryview)):
         return bytes(event)
     try:
         return marshal.encode_event(event)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import time
+from _random import Random
 
 REGION = "us-east-1"
 ACCOUNT = "123456789012"
@@ -14,6 +15,9 @@ FUNCTION_NAME = re.compile(r"[a-zA-Z0-9-_]+")  # B: FunctionName, unqualified pa
 VARIABLE_NAME = re.compile(r"[a-zA-Z]([a-zA-Z0-9_])+")  # B: EnvironmentVariableName
 ALIAS_NAME = re.compile(r"(?!^[0-9]+$)([a-zA-Z0-9-_]+)")  # B: Alias
 QUALIFIER = re.compile(r"[a-zA-Z0-9$_-]+")  # B: NamespacedFunctionName's qualifier
+# RFC 9562, section 5.4: version 4 in bits 48-51, variant 0b10 in bits 64-65
+_CLEAR = ~((0xF << 76) | (0x3 << 62)) & ((1 << 128) - 1)
+_VERSION_4 = (0x4 << 76) | (0x2 << 62)
 _ARN = re.compile(r"arn:aws[a-zA-Z-]*:lambda:[a-z0-9-]+:\d{12}:function:([a-zA-Z0-9-_]+)(?::([a-zA-Z0-9$_-]+))?")
 _PARTIAL = re.compile(r"(?:\d{12}:)?function:([a-zA-Z0-9-_]+)(?::([a-zA-Z0-9$_-]+))?")
 _SHORT = re.compile(r"([a-zA-Z0-9-_]+)(?::([a-zA-Z0-9$_-]+))?")
@@ -34,12 +38,26 @@ def split_function(text: str) -> tuple[str, str | None] | None:
     return None
 
 
+def _seed() -> Random:
+    return Random(int.from_bytes(os.urandom(32)))
+
+
+# The generator under `random`, without that module's imports; a fork gets its own, or both sides would count alike.
+_random = _seed()
+
+
+def _reseed() -> None:
+    global _random  # noqa: PLW0603 - the one generator of the process
+    _random = _seed()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_reseed)
+
+
 def request_id() -> str:
-    """A new request id: a random UUID (version 4) in AWS's spelling. A third of `str(uuid.uuid4())`'s cost."""
-    raw = bytearray(os.urandom(16))
-    raw[6] = raw[6] & 0x0F | 0x40
-    raw[8] = raw[8] & 0x3F | 0x80
-    text = raw.hex()
+    """A new request id: a random UUID (version 4) in AWS's spelling, at a quarter of the cost of `uuid.uuid4`."""
+    text = "%032x" % (_random.getrandbits(128) & _CLEAR | _VERSION_4)
     return f"{text[:8]}-{text[8:12]}-{text[12:16]}-{text[16:20]}-{text[20:]}"
 
 

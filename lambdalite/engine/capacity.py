@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from functools import partial
 from typing import TYPE_CHECKING
 
 import attrs
@@ -64,12 +65,14 @@ class Statistics:
 class Fleet:
     """All environments of one version. Guarded by `Capacity`'s lock."""
 
-    __slots__ = ("function", "idle", "in_use", "template", "version")
+    __slots__ = ("function", "idle", "in_use", "meanwhile", "template", "version")
 
     def __init__(self, version: Version, template: Template | InlineTemplate, function: Function) -> None:
         self.version, self.template, self.function = version, template, function
-        self.idle: deque[Environment] = deque()  # the most recently used at the right end
+        self.idle: deque[Environment | InlineEnvironment] = deque()  # the most recently used at the right end
         self.in_use = 0
+        #: What to do while an environment of this fleet works: start spares, if the fleet keeps any.
+        self.meanwhile: Callable[[], None] | None = None
 
 
 class Function:
@@ -91,7 +94,7 @@ class Waiter:
     def __init__(self, fleet: Fleet, turn: Turn, ticket: int) -> None:
         self.fleet, self.turn, self.ticket = fleet, turn, ticket
         self.given = False
-        self.environment: Environment | None = None
+        self.environment: Environment | InlineEnvironment | None = None
 
 
 class Capacity:
@@ -160,11 +163,18 @@ class Capacity:
         template = InlineTemplate(version) if inline else Template(version, supervisor())
         with self._lock:
             fleet = Fleet(version, template, self._functions[version.name])
+            if self._floor(version.config):
+                fleet.meanwhile = partial(self.refill, fleet)
             return self._fleets.setdefault(version.key, fleet)
 
     # --- acquire and release --------------------------------------------------------------------------------------
 
-    def acquire(self, fleet: Fleet, patience: float | None) -> Plan[Environment]:
+    def take(self, fleet: Fleet) -> Environment | InlineEnvironment | None:
+        """An initialised environment if one is at hand and there is room: what most invocations find."""
+        with self._lock:
+            return self._place(fleet)[1] if fleet.idle else None
+
+    def acquire(self, fleet: Fleet, patience: float | None) -> Plan[Environment | InlineEnvironment]:
         """A place, and the environment in it: an initialised one, or a new one that still has to be started.
 
         Args:
@@ -188,21 +198,18 @@ class Capacity:
             environment = self._open(fleet)
         return environment
 
-    def _place(self, fleet: Fleet) -> tuple[Place, Environment | None]:
-        function = fleet.function
+    def _place(self, fleet: Fleet) -> tuple[Place, Environment | InlineEnvironment | None]:
+        function, idle = fleet.function, fleet.idle
+        reserved = function.reserved
         place = decide(
-            in_use=function.in_use,
-            reserved=function.reserved,
-            unreserved_in_use=self._unreserved_in_use,
-            unreserved_limit=self.account_limit - self._reserved_total,
-            at_hand=len(fleet.idle),
+            function.in_use, reserved, self._unreserved_in_use, self.account_limit - self._reserved_total, len(idle)
         )
         if place is Place.REUSE or place is Place.START:
             fleet.in_use += 1
             function.in_use += 1
-            if function.reserved is None:
+            if reserved is None:
                 self._unreserved_in_use += 1
-            return place, fleet.idle.pop() if place is Place.REUSE else None
+            return place, idle.pop() if place is Place.REUSE else None
         return place, None
 
     def _enqueue(self, fleet: Fleet, patience: float) -> Waiter:
@@ -212,7 +219,7 @@ class Capacity:
         fleet.function.waiters.append(waiter)
         return waiter
 
-    def _wait(self, waiter: Waiter, place: Place) -> Plan[Environment | None]:
+    def _wait(self, waiter: Waiter, place: Place) -> Plan[Environment | InlineEnvironment | None]:
         try:
             yield waiter.turn
         except BaseException:
@@ -238,7 +245,7 @@ class Capacity:
         else:
             self._give_up_place(waiter.fleet)
 
-    def _open(self, fleet: Fleet) -> Environment:
+    def _open(self, fleet: Fleet) -> Environment | InlineEnvironment:
         try:
             return fleet.template.environment()
         except BaseException:
@@ -250,7 +257,7 @@ class Capacity:
             woken = self._vacate(fleet)
         _wake(woken)
 
-    def release(self, fleet: Fleet, environment: Environment) -> None:
+    def release(self, fleet: Fleet, environment: Environment | InlineEnvironment) -> None:
         """Give a place back: a usable environment is kept, any other is closed."""
         if environment.phase is Phase.IDLE and self._fleets.get(fleet.version.key) is fleet:
             with self._lock:
@@ -284,7 +291,7 @@ class Capacity:
                 return waiter
         return None
 
-    def replace(self, fleet: Fleet, environment: Environment) -> Environment:
+    def replace(self, fleet: Fleet, environment: Environment | InlineEnvironment) -> Environment | InlineEnvironment:
         """A new environment in the place of one that died while it was idle.
 
         Raises:
@@ -296,17 +303,14 @@ class Capacity:
 
     # --- started ahead --------------------------------------------------------------------------------------------
 
-    def wanted(self, fleet: Fleet) -> int:
-        """How many environments to start ahead now."""
-        config = fleet.version.config
-        floor = config.provisioned_concurrency
-        if not config.reuse:
-            floor = max(floor, self.spares)
-        return max(floor - len(fleet.idle), 0) if floor else 0
+    def _floor(self, config: FunctionConfig) -> int:
+        """How many initialised environments a fleet should have at hand."""
+        ahead = 0 if config.reuse or config.isolation == "inline" else self.spares
+        return max(config.provisioned_concurrency, ahead)
 
     def refill(self, fleet: Fleet) -> None:
         """Start environments ahead until the fleet has its spares; their init goes on while nobody waits."""
-        for _ in range(self.wanted(fleet)):
+        for _ in range(self._floor(fleet.version.config) - len(fleet.idle)):
             try:
                 spare = fleet.template.environment(provisioned=bool(fleet.version.config.provisioned_concurrency))
             except ServiceException:
@@ -323,7 +327,7 @@ class Capacity:
     def reap(self) -> int:
         """End environments that have been idle for too long; how many."""
         now = self.clock.elapsed()
-        ended: list[Environment] = []
+        ended: list[Environment | InlineEnvironment] = []
         with self._lock:
             for fleet in self._fleets.values():
                 keep = fleet.version.config.provisioned_concurrency

@@ -24,7 +24,7 @@ class Place(enum.Enum):
     ACCOUNT_FULL = ACCOUNT_FULL
 
 
-def decide(*, in_use: int, reserved: int | None, unreserved_in_use: int, unreserved_limit: int, at_hand: int) -> Place:
+def decide(in_use: int, reserved: int | None, unreserved_in_use: int, unreserved_limit: int, at_hand: int) -> Place:
     """Where an invocation goes.
 
     Args:

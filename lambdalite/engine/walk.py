@@ -12,6 +12,7 @@ from lambdalite.clock import wall
 from lambdalite.errors import TooManyRequests
 from lambdalite.model.outcome import Outcome
 from lambdalite.observe.events import EnvironmentStarted
+from lambdalite.workers.lifecycle import Phase
 
 if TYPE_CHECKING:
     from lambdalite.engine.capacity import Capacity, Fleet
@@ -34,30 +35,32 @@ def walk(
         ServiceException: this machine has no room.
         InvalidRequestContent: the event is not JSON.
     """
+    environment = capacity.take(fleet)  # 3
+    if environment is None:
+        try:
+            environment = yield from capacity.acquire(fleet, patience)
+        except TooManyRequests as error:
+            observatory.throttled(invocation.version.name, error.reason)
+            raise
     try:
-        environment = yield from capacity.acquire(fleet, patience)  # 3
-    except TooManyRequests as error:
-        observatory.throttled(invocation.version.name, error.reason)
-        raise
-    try:
-        if environment.usable and environment.stale():
-            environment = capacity.replace(fleet, environment)
-        if observatory.logs.followers.active:
-            environment.follow(observatory.logs.live)
-        waited = not environment.usable
-        verdict = None
-        began_at = wall()
-        if waited:
-            verdict = yield from environment.start()  # 4
-        if verdict is None:
-            outcome = yield from environment.run(invocation, lambda: capacity.refill(fleet))  # 5, 6
+        outcome = None
+        while outcome is None:
+            waited, verdict, began_at = environment.phase is not Phase.IDLE, None, wall()
+            if observatory.logs.followers.active:
+                environment.follow(observatory.logs.live)
             if waited:
+                verdict = yield from environment.start()  # 4
+            if verdict is not None:
+                outcome = _init_failed(environment, invocation, verdict, began_at)
+                break
+            outcome = yield from environment.run(invocation, fleet.meanwhile)  # 5, 6
+            if outcome is None:  # it had died while it was idle: the event was never seen, so another one takes it
+                environment = capacity.replace(fleet, environment)
+            elif waited:
                 outcome.init_duration = environment.init_seconds
                 _tell_started(observatory, environment)
-        else:
-            outcome = _init_failed(environment, invocation, verdict, began_at)
-        outcome.notes = fleet.template.notes
-        outcome.cpu = invocation.version.config.cpu
+        if fleet.template.notes:
+            outcome.notes = fleet.template.notes
     except BaseException:
         # Cancelled, Ctrl-C, or the service is at fault: this environment ends, and nothing else.
         if not environment.usable:

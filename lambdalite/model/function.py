@@ -100,16 +100,15 @@ class Version:
     number: str = names.LATEST
     root: str | None = None
     revision: int = 0
+    #: What environments are kept under: equal keys run the same code with the same settings.
+    key: tuple[str, str, int] = attrs.field(
+        init=False, repr=False, default=attrs.Factory(lambda self: (self.config.name, self.number, self.revision), takes_self=True)
+    )
 
     @property
     def name(self) -> str:
         """The function's name."""
         return self.config.name
-
-    @property
-    def key(self) -> tuple[str, str, int]:
-        """What environments are kept under: equal keys run the same code with the same settings."""
-        return (self.config.name, self.number, self.revision)
 
 
 def configure(options: Mapping[str, Any]) -> FunctionConfig:

@@ -31,6 +31,7 @@ class Failure(enum.Enum):
     NOT_SERIALIZABLE = "the answer cannot be written as JSON"
 
 
+_decode = json.JSONDecoder().decode  # `json.loads` guesses the encoding first
 _ERRORS = {
     Failure.HANDLER: errors.HandlerError,
     Failure.TIMEOUT: errors.FunctionTimeout,
@@ -81,8 +82,6 @@ class Outcome:
     enforced_by: str = ""
     #: The handler's traceback as Python prints it, for humans.
     traceback: str = ""
-    #: How the CPU share was enforced: ``"off"``, ``"cgroup"``, ``"signals"``.
-    cpu: str = "off"
     #: Notes for the reader of the report: why init could not be shared, what was not enforced.
     notes: tuple[str, ...] = ()
 
@@ -102,7 +101,7 @@ class Outcome:
         if self.failure is not None:
             raise _ERRORS[self.failure](self)
         try:
-            return json.loads(self.payload)
+            return _decode(str(self.payload, "utf-8"))
         except ValueError as error:
             text = f"{self.version.name} answered {len(self.payload)} bytes that are not JSON: read .payload instead"
             raise errors.UsageError(text) from error
@@ -139,6 +138,11 @@ class Outcome:
     def memory_limit(self) -> int:
         """The configured memory, bytes."""
         return self.version.config.memory_bytes
+
+    @property
+    def cpu(self) -> str:
+        """``"aws"`` if the CPU share was enforced, ``"off"`` if it ran at full speed."""
+        return self.version.config.cpu
 
     @property
     def cold(self) -> bool:

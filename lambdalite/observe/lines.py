@@ -48,7 +48,11 @@ class Outcome(Protocol):
     output_dropped: int
     log_stream: str
     enforced_by: str
-    cpu: str
+
+    @property
+    def cpu(self) -> str:
+        """How the CPU share was enforced; ``"off"``: not at all."""
+        ...
 
 
 class Line(NamedTuple):

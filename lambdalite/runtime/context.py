@@ -137,7 +137,7 @@ class LambdaContext:
 
 def _take_w3c(client_context: dict[str, Any]) -> dict[str, str]:
     """Take the trace context out of the client context: it is told by `w3c` only."""
-    found = client_context.pop("w3c", None)
+    found = client_context.pop("w3c", None) if isinstance(client_context, dict) else None
     if not isinstance(found, dict):
         return {}
     return {name: found[name] for name in _W3C_FIELDS if isinstance(found.get(name), str)}

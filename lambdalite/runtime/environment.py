@@ -9,10 +9,10 @@ from __future__ import annotations
 import gc
 import json
 import os
-import resource
 import signal
 import socket
 import sys
+from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -26,10 +26,7 @@ __all__ = ["adopt", "init_fault", "sandbox_refusal", "save_coverage", "serve", "
 
 RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # AWS's limit, checked here first and by the host again
 TRACE_CHARACTERS = 256 * 1024
-_TOO_LARGE = (
-    b'{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).",'
-    b'"errorType":"Function.ResponseSizeTooLarge"}'
-)
+_scan = json.JSONDecoder().scan_once  # without `json.loads`' guess of the encoding and its two searches for blanks
 
 
 def adopt(spec: dict) -> int:
@@ -110,8 +107,7 @@ def serve(template: Template, channel: socket.socket, log_fd: int, body: dict, s
         channel.sendall(sandbox_refusal(error))
         return 1
     os.register_at_fork(after_in_child=channel.close)  # a forked child of the handler's must not hold the channel
-    gc.unfreeze()
-    gc.enable()
+    gc.enable()  # what the template froze stays frozen: the collector must not write into shared pages
     snapshot.reseed()
     user = template.handler
     try:
@@ -133,6 +129,10 @@ def serve(template: Template, channel: socket.socket, log_fd: int, body: dict, s
     return 0
 
 
+def _decode_meta(meta: bytes) -> dict:
+    return _scan(str(meta, "utf-8"), 0)[0]
+
+
 def flush_output() -> None:
     """Send what the handler printed before the answer goes out, so that it belongs to this invocation."""
     for stream in (sys.stdout, sys.stderr):
@@ -152,7 +152,7 @@ def rehearse(config: dict) -> None:
     event = marshal.decode(b'{"version": "2.0", "headers": {"a": "b"}, "list": [1, 2.5, null, true]}')
     context.build({"id": "00000000-0000-0000-0000-000000000000", "deadline_ms": 0, "arn": ""}, config)
     frames.encode(frames.ANSWER, b"{}", marshal.encode(event))
-    resource.getrusage(resource.RUSAGE_SELF)
+    getrusage(RUSAGE_SELF)
 
 
 class Server:
@@ -176,23 +176,18 @@ class Server:
 
     def answer(self, frame: frames.Frame) -> bytes:
         """Run one invocation; the reply's frame."""
-        meta = json.loads(frame.meta)
+        meta = _decode_meta(frame.meta)
         request_id = meta["id"]
         try:
             result = self.call(meta, frame.payload)
         except Fault as fault:
-            reply = self.fault(fault, request_id)
-        else:
-            too_large = len(result) > RESPONSE_BYTES
-            reply = (frames.FAULT, b"large", _TOO_LARGE) if too_large else (frames.ANSWER, b"", result)
+            return self.fault(fault, request_id)
         flush_output()
-        kind, extra, payload = reply
-        usage = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        if kind == frames.ANSWER:
-            return frames.encode(kind, b'{"id":"%s","maxrss":%d}' % (request_id.encode(), usage), payload)
-        told = {"id": request_id, "maxrss": usage}
-        told.update({"phase": "response"} if extra == b"large" else json.loads(extra))
-        return frames.encode(kind, json.dumps(told).encode(), payload)
+        usage = getrusage(RUSAGE_SELF).ru_maxrss
+        if len(result) > RESPONSE_BYTES:
+            told = {"id": request_id, "maxrss": usage, "phase": "response"}
+            return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.RESPONSE_TOO_LARGE)
+        return frames.encode(frames.ANSWER, frames.answer_meta(request_id, usage), result)
 
     def call(self, meta: dict, payload: bytes) -> bytes:
         """Event in, answer out.
@@ -200,23 +195,20 @@ class Server:
         Raises:
             Fault: anything that AWS's runtime would report.
         """
-        trace_id = meta.get("trace")
-        if trace_id:
-            os.environ["_X_AMZN_TRACE_ID"] = trace_id
+        if "trace" in meta:
+            os.environ["_X_AMZN_TRACE_ID"] = meta["trace"]
         logs.begin(meta["id"], meta.get("tenant"))
         event = marshal.decode(payload)
-        ctx = context.build(meta, self.config)
-        return marshal.encode(handler.call(self.user, event, ctx))
+        return marshal.encode(handler.call(self.user, event, context.build(meta, self.config)))
 
-    def fault(self, fault: Fault, request_id: str) -> tuple[int, bytes, bytes]:
-        """The parts of a FAULT frame; the log line is printed here, as AWS's runtime does."""
-        meta = {"type": fault.type, "trace": fault.trace[-TRACE_CHARACTERS:]}
+    def fault(self, fault: Fault, request_id: str) -> bytes:
+        """A FAULT frame; the log line is printed here, as AWS's runtime does."""
+        phase = "marshal" if fault.type == "Runtime.MarshalError" else "handler"
         if fault.request_error:
-            meta["phase"] = "request"
-        elif fault.type == "Runtime.MarshalError":
-            meta["phase"] = "marshal"
+            phase = "request"
         else:
-            meta["phase"] = "handler"
-        if not fault.request_error:
             sys.stdout.write(logs_line(fault, request_id))
-        return frames.FAULT, json.dumps(meta).encode(), faults.payload(fault, request_id)
+        flush_output()
+        usage = getrusage(RUSAGE_SELF).ru_maxrss
+        told = {"id": request_id, "maxrss": usage, "phase": phase, "trace": fault.trace[-TRACE_CHARACTERS:]}
+        return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.payload(fault, request_id))

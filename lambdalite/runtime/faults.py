@@ -22,6 +22,12 @@ DOCUMENT_BYTES = 6 * 1024 * 1024  # S: the Runtime API takes no more than 6 MB a
 TRACE_CHARACTERS = 256 * 1024  # O: enough for every sane traceback, and small enough for a frame's meta
 
 
+# S: AWS's document for an answer over the limit: this order, no spaces, no request id
+RESPONSE_TOO_LARGE = (
+    b'{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).",'
+    b'"errorType":"Function.ResponseSizeTooLarge"}'
+)
+
 class Fault(Exception):  # noqa: N818 - the word for it, here and at AWS
     """An error as AWS's runtime reports it.
 

@@ -22,11 +22,12 @@ import os
 import socket
 import struct
 from collections import namedtuple
+from time import monotonic
 
 __all__ = [
     "ANSWER", "EXIT", "FAULT", "FORK", "HEAD", "INVOKE", "READY", "SPEC", "UNSAFE",
     "EndOfStream", "Frame", "Message", "ProtocolError",
-    "decode_meta", "encode", "exit_frame", "find_exit", "pair", "read_frame", "receive", "send",
+    "answer_meta", "decode_meta", "encode", "exit_frame", "find_exit", "pair", "read_answer_meta", "read_frame", "receive", "send",
 ]  # fmt: skip
 
 HEAD = struct.Struct("!BII")
@@ -38,10 +39,12 @@ INVOKE, SPEC, FORK = 1, 2, 3
 # child → host
 READY, ANSWER, FAULT, UNSAFE, EXIT = 16, 17, 18, 19, 20
 
+_KINDS = frozenset((INVOKE, SPEC, FORK, READY, ANSWER, FAULT, UNSAFE, EXIT))
+
 META_BYTES = 1024 * 1024  # our own small JSON, with room for a bounded traceback and init's output
 PAYLOAD_BYTES = 6 * 1024 * 1024 + 100 + 64 * 1024  # AWS's response limit and slack for an error document
 MESSAGE_BYTES = 256 * 1024
-_EXIT_META = 96  # fixed size of EXIT's meta, padded with spaces
+_EXIT_META = 128  # fixed size of EXIT's meta, padded with spaces
 EXIT_SIZE = HEAD_SIZE + _EXIT_META
 
 
@@ -63,16 +66,16 @@ def encode(kind: int, meta: bytes, payload: bytes = b"") -> bytes:
 
 
 def sizes(head: bytes | bytearray | memoryview) -> tuple[int, int, int]:
-    """Kind, meta length and payload length of a head.
+    """Kind, meta length and payload length of a head. Less than a head counts as a frame that is not all there.
 
     Raises:
         ProtocolError: an unknown kind, or a size over the limit.
     """
+    if len(head) < HEAD_SIZE:
+        return 0, 0, HEAD_SIZE
     kind, meta, payload = HEAD.unpack_from(head)
-    if not (INVOKE <= kind <= FORK or READY <= kind <= EXIT):
-        raise ProtocolError(f"unknown frame kind {kind}")
-    if meta > META_BYTES or payload > PAYLOAD_BYTES:
-        raise ProtocolError(f"a frame of {meta} + {payload} bytes is over the limit")
+    if kind not in _KINDS or meta > META_BYTES or payload > PAYLOAD_BYTES:
+        raise ProtocolError(f"a frame of kind {kind} with {meta} + {payload} bytes is unknown, or over the limit")
     return kind, meta, payload
 
 
@@ -89,6 +92,28 @@ def decode_meta(meta: bytes) -> dict:
     if not isinstance(found, dict):
         raise ProtocolError("meta is not a JSON object")
     return found
+
+
+_ID = len('{"id":"')
+_AFTER_ID = _ID + 36  # a UUID
+_NUMBER = _AFTER_ID + len('","maxrss":')
+
+
+def answer_meta(request_id: str, maxrss_kib: int) -> bytes:
+    """Meta of ANSWER: JSON like every meta, but of one shape, so that neither side has to go through a JSON library."""
+    return b'{"id":"%s","maxrss":%d}' % (request_id.encode(), maxrss_kib)
+
+
+def read_answer_meta(meta: bytes, request_id: str) -> int:
+    """ru_maxrss (KiB) of an ANSWER to this request.
+
+    Raises:
+        ProtocolError: it is an answer to something else, or of another shape.
+    """
+    number = meta[_NUMBER:-1]
+    if meta[_ID:_AFTER_ID] != request_id.encode() or not number.isdigit() or len(number) > 12:
+        raise ProtocolError("a reply to something else")
+    return int(number)
 
 
 def read_frame(sock: socket.socket, first: int = 65536) -> Frame:
@@ -136,8 +161,13 @@ def _fill(sock: socket.socket, start: bytes, total: int) -> bytes:
 
 
 def exit_frame(status: int, maxrss_kib: int = 0, cpu_us: int = 0) -> bytes:
-    """The parent's last word on a dead process: its wait status, ru_maxrss and CPU time."""
-    meta = json.dumps({"status": status, "maxrss": maxrss_kib, "cpu": cpu_us}).encode().ljust(_EXIT_META)
+    """The parent's last word on a dead process: its wait status, ru_maxrss, CPU time, and when it was found dead.
+
+    The time is on the machine's monotonic clock, which all processes share: an environment that was found dead before
+    its event was sent has not seen the event, and another one can be asked.
+    """
+    found = {"status": status, "maxrss": maxrss_kib, "cpu": cpu_us, "at": monotonic()}
+    meta = json.dumps(found).encode().ljust(_EXIT_META)
     return encode(EXIT, meta)
 
 

@@ -61,9 +61,9 @@ def locate(handler: Callable[..., Any]) -> Code:
     Raises:
         UsageError: it is not callable, or cannot travel; the message names the variable in the way and what to do.
     """
+    handler = bare(handler)
     if not callable(handler):
         raise UsageError(f"{handler!r} is not callable: a handler is a function that takes (event, context)")
-    handler = bare(handler)
     named = _name(handler) or _name_of_decorated(handler)
     if named is None or named[0] == "__main__":
         return _by_value(handler, named)

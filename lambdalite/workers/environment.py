@@ -129,53 +129,66 @@ class Environment:
 
     # --- invoke ---------------------------------------------------------------------------------------------------
 
-    def run(self, invocation: Invocation, meanwhile: Callable[[], None]) -> Plan[Outcome]:
-        """Run one invocation in an initialised environment.
+    def run(self, invocation: Invocation, meanwhile: Callable[[], None] | None) -> Plan[Outcome | None]:
+        """Run one invocation in an initialised environment; None if it had died before the event was sent.
 
         Args:
             invocation: what to run.
             meanwhile: called once, after the event is on its way and before waiting for the answer.
         """
-        board, index, config = self._board, self._slot.index, self.version.config
+        board, index, channel, timeout = self._board, self._slot.index, self.channel, self.version.config.timeout
         self.phase = step(self.phase, Event.INVOKE)
         self.invocations += 1
         board.begin(index)
         if board.sleeping:
             self._supervisor.poke()
         started_at, began = wall(), monotonic()
-        deadline = began + config.timeout
-        head = _head(invocation, started_at + config.timeout)
-        if not self.channel.try_send_all(head, invocation.payload):
-            yield from self.channel.send_rest(deadline)
-        meanwhile()
+        deadline = began + timeout
+        if not channel.try_send_all(_head(invocation, started_at + timeout), invocation.payload):
+            yield from channel.send_rest(deadline)
+        if meanwhile is not None:
+            meanwhile()
+        verdict: Verdict | None = None
         while True:
-            yield self.channel.readable(deadline)
+            yield channel.readable(deadline)
             try:
-                frame = self.channel.receive()
+                frame = channel.collect()
             except frames.ProtocolError:
-                verdict: Verdict | None = yield from self._hijacked(invocation)
+                verdict = yield from self._hijacked(invocation)
                 frame = None
                 break
-            self.channel.drain()
             if frame is not None:
-                verdict = None
                 break
-            if self.channel.eof:
-                verdict = yield from self._died(invocation)
+            if channel.eof:
+                verdict = yield from self._died(invocation, began)
+                if verdict is None:
+                    return None
                 break
             if monotonic() >= deadline:
                 verdict = yield from self._overdue(invocation)
                 break
         duration = monotonic() - began
         board.end(index)
-        return self._outcome(invocation, frame, verdict, started_at, duration)
+        output, dropped = channel.take_output() if channel.output or channel.dropped else (b"", 0)
+        if frame is not None and frame.kind == frames.ANSWER:
+            peak = self._answered(invocation, frame)
+            if peak is not None:
+                return Outcome(
+                    invocation.request_id, self.version, None, frame.payload, started_at, duration, None, peak, output,
+                    dropped, self.stream, self.id,
+                )  # fmt: skip
+            frame = None
+        return self._failed(invocation, frame, verdict, started_at, duration, (output, dropped))
 
     def _overdue(self, invocation: Invocation) -> Plan[Verdict]:
         yield from self.end(Event.KILL)
         return diagnose.timed_out(self.version.config, invocation.request_id)
 
-    def _died(self, invocation: Invocation) -> Plan[Verdict]:
+    def _died(self, invocation: Invocation, sent: float) -> Plan[Verdict | None]:
         last = self.channel.last_word()
+        if last is not None and last.get("at", sent) < sent:
+            self.phase = step(self.phase, Event.FAIL)
+            return None
         if last is None:
             # No last word: the process lives and has closed its channel, or its parent went with it.
             self.kill()
@@ -193,56 +206,55 @@ class Environment:
         yield from self.end(Event.KILL)
         return diagnose.protocol_broken(invocation.request_id)
 
-    def _outcome(
-        self, invocation: Invocation, frame: frames.Frame | None, verdict: Verdict | None, at: float, duration: float
-    ) -> Outcome:
-        peak = self._board.peak(self._slot.index)
-        output, dropped = self.channel.take_output()
-        failure, trace = None, ""
-        if frame is not None:
+    def _answered(self, invocation: Invocation, frame: frames.Frame) -> int | None:
+        """Peak memory of an answer, bytes; None if it is not the answer to this invocation."""
+        try:
+            kib = frames.read_answer_meta(frame.meta, invocation.request_id)
+        except frames.ProtocolError:
+            return None
+        if len(frame.payload) > limits.RESPONSE_BYTES:
+            return None
+        self.phase = step(self.phase, Event.ANSWERED if self.version.config.reuse else Event.FINISHED)
+        return max(self._board.peak(self._slot.index), kib * 1024)
+
+    def _failed(
+        self, invocation: Invocation, frame: frames.Frame | None, verdict: Verdict | None, at: float, duration: float,
+        printed: tuple[bytes, int],
+    ) -> Outcome:  # fmt: skip
+        peak, trace = self._board.peak(self._slot.index), ""
+        if verdict is None:
             try:
-                failure, trace, peak = self._reply(invocation, frame, peak)
-                payload = frame.payload
+                verdict, trace, peak = self._fault(invocation, frame, peak)
             except frames.ProtocolError:
                 self.kill()
                 verdict = diagnose.protocol_broken(invocation.request_id)
-        if verdict is not None:
-            failure, payload = verdict.failure, verdict.payload
+        if not self.usable:
             self.failed = verdict
-        outcome = Outcome(
-            invocation.request_id, self.version, failure, payload, at, duration, None, peak, output, dropped,
-            self.stream, self.id,
+        return Outcome(
+            invocation.request_id, self.version, verdict.failure, verdict.payload, at, duration, None, peak, *printed,
+            self.stream, self.id, verdict.exit_code, verdict.signal, verdict.enforced_by, trace,
         )  # fmt: skip
-        outcome.traceback = trace
-        if verdict is not None:
-            outcome.exit_code, outcome.signal = verdict.exit_code, verdict.signal
-            outcome.enforced_by = verdict.enforced_by
-        return outcome
 
-    def _reply(self, invocation: Invocation, frame: frames.Frame, peak: int) -> tuple[Failure | None, str, int]:
-        """Check a reply; failure, traceback, peak memory.
+    def _fault(self, invocation: Invocation, frame: frames.Frame | None, peak: int) -> tuple[Verdict, str, int]:
+        """What a FAULT says: verdict, traceback, peak memory.
 
         Raises:
-            ProtocolError: it is not an answer to this invocation.
+            ProtocolError: it is not a reply to this invocation.
             InvalidRequestContent: the event was not JSON (AWS refuses it at the door; we let the child parse it once).
         """
-        meta = frames.decode_meta(frame.meta)
-        if meta.get("id") != invocation.request_id or len(frame.payload) > limits.RESPONSE_BYTES + 65536:
+        meta = {} if frame is None else frames.decode_meta(frame.meta)
+        if frame is None or frame.kind != frames.FAULT or meta.get("id") != invocation.request_id:
             raise frames.ProtocolError("a reply to something else")
         kib = meta.get("maxrss")
         if isinstance(kib, int):
             peak = max(peak, kib * 1024)
+        phase = str(meta.get("phase"))
+        if phase not in _PHASES and phase != "request":
+            raise frames.ProtocolError("an unknown kind of fault")
         self.phase = step(self.phase, Event.ANSWERED if self.version.config.reuse else Event.FINISHED)
-        if frame.kind == frames.ANSWER:
-            if len(frame.payload) > limits.RESPONSE_BYTES:
-                raise frames.ProtocolError("an answer over the limit")
-            return None, "", peak
-        if meta.get("phase") == "request":
+        if phase == "request":
             raise InvalidRequestContent(str(json.loads(frame.payload).get("errorMessage", "")))
-        try:
-            return _PHASES[str(meta.get("phase"))], str(meta.get("trace", "")), peak
-        except KeyError:
-            raise frames.ProtocolError("an unknown kind of fault") from None
+        return Verdict(_PHASES[phase], frame.payload), str(meta.get("trace", "")), peak
 
     # --- end ------------------------------------------------------------------------------------------------------
 
@@ -254,13 +266,6 @@ class Environment:
     def follow(self, live: Callable[[bytes, str, str], None]) -> None:
         """Tell ``live`` of output as it comes: chunk, function, log stream."""
         self.channel.tail = lambda chunk: live(chunk, self.version.name, self.stream)
-
-    def stale(self) -> bool:
-        """Has it died, or said something unasked, while idle? Then it is not to be used again."""
-        try:
-            return self.channel.receive() is not None or self.channel.eof or self.channel.partial
-        except frames.ProtocolError:
-            return True
 
     def peak(self) -> int:
         """The most memory seen by the guardian since the last invocation began, bytes."""

@@ -83,7 +83,7 @@ class InlineEnvironment:
         return None
         yield  # a plan that never waits
 
-    def run(self, invocation: Invocation, meanwhile: Callable[[], None]) -> Plan[Outcome]:
+    def run(self, invocation: Invocation, meanwhile: Callable[[], None] | None) -> Plan[Outcome | None]:
         """Call the handler here and now; exceptions that are not `Exception` pass through to the caller."""
         del meanwhile  # nothing is started ahead
         self.phase = step(self.phase, Event.INVOKE)
@@ -135,10 +135,6 @@ class InlineEnvironment:
 
     def follow(self, live: Callable[[bytes, str, str], None]) -> None:
         """Output goes to the terminal by itself."""
-
-    def stale(self) -> bool:
-        """It cannot die while idle."""
-        return False
 
     def peak(self) -> int:
         """Nothing measures it."""

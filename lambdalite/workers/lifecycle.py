@@ -30,6 +30,9 @@ class Phase(enum.Enum):
     STOPPING = "stopping"
     DEAD = "dead"
 
+    # Members are singletons, so identity will do; Enum's own hash goes through Python code, twice for every look-up.
+    __hash__ = object.__hash__
+
 
 class Event(enum.Enum):
     """What can happen to it."""
@@ -42,6 +45,8 @@ class Event(enum.Enum):
     FAIL = "its process ended by itself"
     KILL = "we ended its process"
     GONE = "its process is gone and its descriptors are closed"
+
+    __hash__ = object.__hash__
 
 
 TRANSITIONS: dict[tuple[Phase, Event], Phase] = {

@@ -38,9 +38,8 @@ class _Pickler(cloudpickle.Pickler):  # type: ignore[misc]  # untyped package
         ours = _inert(obj)
         if ours is not None:
             return ours
-        if isinstance(obj, _STREAMS) and not _standard(obj):
-            # It would travel as a copy of its text, or not at all: neither is what the code says.
-            raise TypeError(f"cannot pickle '{type(obj).__name__}' object: an open file")
+        if isinstance(obj, _STREAMS):
+            return _stream(obj)
         if isinstance(obj, types.CodeType):
             return _code(obj)
         if isinstance(obj, types.ModuleType):
@@ -69,8 +68,16 @@ def _code(code: types.CodeType) -> tuple[Any, tuple[Any, ...]]:
     return make, tuple(code.co_filename if item == "<dynamic-code>" else item for item in args)
 
 
-def _standard(stream: Any) -> bool:
-    return stream in (sys.stdin, sys.stdout, sys.stderr, sys.__stdin__, sys.__stdout__, sys.__stderr__)
+def _stream(stream: Any) -> tuple[Any, tuple[Any, ...]]:
+    """Standard streams are over there what they are here.
+
+    Raises:
+        TypeError: any other file. It would travel as a copy of its text, or not at all: neither is what the code says.
+    """
+    for name in ("stdout", "stderr", "stdin", "__stdout__", "__stderr__", "__stdin__"):
+        if stream is getattr(sys, name):
+            return getattr, (sys, name)
+    raise TypeError(f"cannot pickle '{type(stream).__name__}' object: an open file")
 
 
 def dumps(handler: Any) -> tuple[bytes, set[str]]:

@@ -41,12 +41,14 @@ class Wait:
     the wait itself. Owned by one caller at a time.
     """
 
-    __slots__ = ("_poller", "deadline", "fds", "writable")
+    __slots__ = ("_poller", "deadline", "fds", "ready", "writable")
 
     def __init__(self, fds: tuple[int, ...], *, writable: bool = False) -> None:
         self.fds = fds
         self.writable = writable
         self.deadline: float | None = None
+        #: Which descriptors the last wait found ready, if the driver can tell; None: any of them.
+        self.ready: list[tuple[int, int]] | None = None
         self._poller: select.poll | None = None
 
     def until(self, deadline: float | None) -> Wait:
@@ -62,10 +64,10 @@ class Wait:
             for fd in self.fds:
                 poller.register(fd, select.POLLOUT if self.writable else select.POLLIN)
         if self.deadline is None:
-            poller.poll()
+            self.ready = poller.poll()
             return
         left = self.deadline - monotonic()
-        poller.poll(min(left, _LONGEST) * 1000 if left > 0 else 0)
+        self.ready = poller.poll(min(left, _LONGEST) * 1000 if left > 0 else 0)
 
 
 class Turn:
@@ -162,6 +164,7 @@ async def _asyncio_pause(wait: Wait | Turn) -> None:
     if isinstance(wait, Turn):
         await _asyncio_turn(loop, wait, woken, timer)
         return
+    wait.ready = None
     add, remove = (loop.add_writer, loop.remove_writer) if wait.writable else (loop.add_reader, loop.remove_reader)
     for fd in wait.fds:
         add(fd, _set, woken)
@@ -209,6 +212,8 @@ async def _anyio_pause(wait: Wait | Turn) -> None:
     import anyio
 
     left = None if wait.deadline is None else max(wait.deadline - monotonic(), 0)
+    if isinstance(wait, Wait):
+        wait.ready = None
     with anyio.move_on_after(left):
         if isinstance(wait, Turn):
             await _trio_turn(wait)
