@@ -142,7 +142,7 @@ def report(outcome: Outcome) -> Report:
         -(-outcome.max_memory_used // limits.MIB),
         None if outcome.init_duration is None else round(outcome.init_duration * 1000, 2),
         status,
-        kind[:_ERROR_TYPE_LENGTH] or None if status == "error" else None,
+        " ".join(kind.split())[:_ERROR_TYPE_LENGTH] or None if status == "error" else None,
         outcome.cpu,
         outcome.enforced_by,
     )
@@ -311,7 +311,7 @@ def printable(text: str) -> str:
     """
     import re
 
-    # OSC and other strings up to their terminator, CSI, two-character escapes, then single control characters
-    sequences = r"\x1b[\]PX^_][^\x07\x1b]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
+    # OSC and other strings up to their terminator, or to the end of the line lest one hides the rest of the log; CSI, two-character escapes, then single control characters
+    sequences = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
     clean = re.sub(sequences, "", text).replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", clean)
