@@ -64,6 +64,12 @@ class Client(_Record):
 
     __slots__ = ("app_package_name", "app_title", "app_version_code", "app_version_name", "installation_id")
 
+    app_package_name: str | None
+    app_title: str | None
+    app_version_code: str | None
+    app_version_name: str | None
+    installation_id: str | None
+
     def __repr__(self) -> str:
         return _show(self, ("installation_id", "app_title", "app_version_name", "app_version_code", "app_package_name"))
 
@@ -73,10 +79,14 @@ class ClientContext(_Record):
 
     __slots__ = ("client", "custom", "env")
 
+    client: Client | None
+    custom: dict[str, Any] | None
+    env: dict[str, Any] | None
+
     def __init__(self, fields: Mapping[str, Any]) -> None:
         super().__init__(fields)
-        client = fields.get("client")
-        self.client = None if client is None else Client(client)
+        if self.client is not None:
+            self.client = Client(fields["client"])
 
     def __repr__(self) -> str:
         return _show(self, ("custom", "env", "client"))
