@@ -311,7 +311,8 @@ def printable(text: str) -> str:
     """
     import re
 
-    # OSC and other strings up to their terminator, or to the end of the line lest one hides the rest of the log; CSI, two-character escapes, then single control characters
+    # OSC and other strings up to their terminator, or to the end of the line lest one hides the rest of the log;
+    # then CSI, two-character escapes, and single control characters
     sequences = r"\x1b[\]PX^_][^\x07\x1b\n]*(?:\x07|\x1b\\)?|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]?|\x1b[ -/]*[0-~]?"
     clean = re.sub(sequences, "", text).replace("\r\n", "\n").replace("\r", "\n")
     return re.sub(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]", "", clean)

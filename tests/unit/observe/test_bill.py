@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 from decimal import Decimal
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lambdalite.errors import UsageError
 from lambdalite.model.outcome import Failure
+from lambdalite.observe import prices
 from lambdalite.observe.bill import Bill
 from lambdalite.observe.cost import Cost, cost, provisioned_cost
 from lambdalite.observe.meter import Meter, Tariff, Usage
@@ -225,3 +227,14 @@ def test_what_if_refuses_sizes_that_aws_has_not(memory: Any) -> None:
 def test_money_is_readable(value: Any, expected: Any) -> None:
     """Cents for large sums, four digits for small ones."""
     assert expected == money(Decimal(value))
+
+
+def test_every_price_is_on_the_page() -> None:
+    """The reference names each price as the code has it."""
+    page = (Path(__file__).parents[3] / "docs/reference/billing.md").read_text(encoding="utf-8")
+    tiers = [price for each in prices.TIERS.values() for _, price in each]
+    found = [prices.REQUEST, prices.EPHEMERAL, *tiers]
+    found += [*prices.PROVISIONED.values(), *prices.PROVISIONED_DURATION.values()]
+
+    assert [] == [price for price in found if f"${price:f}" not in page]
+    assert f"{prices.FREE_REQUESTS:,} requests and {prices.FREE_GB_SECONDS:,} GB-seconds" in page

@@ -6,6 +6,7 @@ import json
 import math
 import random
 import threading
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -304,3 +305,10 @@ def test_waiting_output_is_bounded(make: Make, monkeypatch: pytest.MonkeyPatch) 
 
     assert embedded._waiting_bytes <= 1000
     assert 100 == embedded.distribution("Shop", "Orders", None, None).total
+
+
+def test_every_metric_is_on_the_page() -> None:
+    """The how-to names each metric."""
+    page = (Path(__file__).parents[3] / "docs/howto/logs-metrics-bill.md").read_text(encoding="utf-8")
+
+    assert [] == [name for name in UNITS if f"`{name}`" not in page]
