@@ -14,11 +14,15 @@ if TYPE_CHECKING:
     from traceback import FrameSummary, TracebackException
     from types import TracebackType
 
-__all__ = ["Fault", "describe", "from_exception", "payload"]
+__all__ = ["RESPONSE_TOO_LARGE", "Fault", "describe", "from_exception", "payload"]
 
 OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - pathlib is an import the child does without
 _IMPORTLIB = "importlib"  # in the names of the import system's files, frozen or not
 DOCUMENT_BYTES = 6 * 1024 * 1024  # S: the Runtime API takes no more than 6 MB and 100 bytes
+RESPONSE_TOO_LARGE = (  # S: byte for byte, without the spaces and keys of other documents
+    b'{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).",'
+    b'"errorType":"Function.ResponseSizeTooLarge"}'
+)
 TRACE_CHARACTERS = 256 * 1024  # O: enough for every sane traceback, and small enough for a frame's meta
 
 
@@ -27,6 +31,7 @@ RESPONSE_TOO_LARGE = (
     b'{"errorMessage":"Response payload size exceeded maximum allowed payload size (6291556 bytes).",'
     b'"errorType":"Function.ResponseSizeTooLarge"}'
 )
+
 
 class Fault(Exception):  # noqa: N818 - the word for it, here and at AWS
     """An error as AWS's runtime reports it.

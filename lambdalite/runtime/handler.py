@@ -59,7 +59,13 @@ def _finish(answer: Awaitable[Any]) -> Any:
     async def wait() -> Any:
         return await answer
 
-    return asyncio.run(wait())
+    if asyncio._get_running_loop() is None:  # noqa: SLF001 - the public one raises
+        return asyncio.run(wait())
+    # Only inline, called from a coroutine: a thread cannot run one event loop within another.
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as other:
+        return other.submit(asyncio.run, wait()).result()
 
 
 # --- handler strings ----------------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import textwrap
 from typing import Any
@@ -212,6 +213,18 @@ def test_a_handler_may_answer_with_something_awaitable() -> None:
         return event
 
     assert 1 == handler.call(lambda event, context: inner(event), 1, None)
+
+
+def test_an_async_handler_runs_within_a_running_loop() -> None:
+    """Inline, called from a coroutine."""
+
+    async def handle(event: Any, context: Any) -> Any:
+        return event * 2
+
+    async def caller() -> Any:
+        return handler.call(handle, 2, None)
+
+    assert 4 == asyncio.run(caller())
 
 
 def test_a_generator_is_an_answer_like_any_other() -> None:
