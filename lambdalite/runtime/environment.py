@@ -129,10 +129,6 @@ def serve(template: Template, channel: socket.socket, log_fd: int, body: dict, s
     return 0
 
 
-def _decode_meta(meta: bytes) -> dict:
-    return _scan(str(meta, "utf-8"), 0)[0]
-
-
 def flush_output() -> None:
     """Send what the handler printed before the answer goes out, so that it belongs to this invocation."""
     for stream in (sys.stdout, sys.stderr):
@@ -176,18 +172,17 @@ class Server:
 
     def answer(self, frame: frames.Frame) -> bytes:
         """Run one invocation; the reply's frame."""
-        meta = _decode_meta(frame.meta)
-        request_id = meta["id"]
+        meta = _scan(str(frame.meta, "utf-8"), 0)[0]
         try:
             result = self.call(meta, frame.payload)
         except Fault as fault:
-            return self.fault(fault, request_id)
+            return self.fault(fault, meta["id"], frame.number)
         flush_output()
         usage = getrusage(RUSAGE_SELF).ru_maxrss
         if len(result) > RESPONSE_BYTES:
-            told = {"id": request_id, "maxrss": usage, "phase": "response"}
-            return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.RESPONSE_TOO_LARGE)
-        return frames.encode(frames.ANSWER, frames.answer_meta(request_id, usage), result)
+            told = {"maxrss": usage, "phase": "response"}
+            return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.RESPONSE_TOO_LARGE, frame.number)
+        return frames.encode(frames.ANSWER, b"%d" % usage, result, frame.number)
 
     def call(self, meta: dict, payload: bytes) -> bytes:
         """Event in, answer out.
@@ -201,7 +196,7 @@ class Server:
         event = marshal.decode(payload)
         return marshal.encode(handler.call(self.user, event, context.build(meta, self.config)))
 
-    def fault(self, fault: Fault, request_id: str) -> bytes:
+    def fault(self, fault: Fault, request_id: str, number: int) -> bytes:
         """A FAULT frame; the log line is printed here, as AWS's runtime does."""
         phase = "marshal" if fault.type == "Runtime.MarshalError" else "handler"
         if fault.request_error:
@@ -210,5 +205,5 @@ class Server:
             sys.stdout.write(logs_line(fault, request_id))
         flush_output()
         usage = getrusage(RUSAGE_SELF).ru_maxrss
-        told = {"id": request_id, "maxrss": usage, "phase": phase, "trace": fault.trace[-TRACE_CHARACTERS:]}
-        return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.payload(fault, request_id))
+        told = {"maxrss": usage, "phase": phase, "trace": fault.trace[-TRACE_CHARACTERS:]}
+        return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.payload(fault, request_id), number)

@@ -2,9 +2,10 @@
 
 Two kinds of traffic:
 
-*Frames*, on an environment's channel. A frame is a fixed head (kind, length of meta, length of payload), a small JSON
-object *meta*, and *payload*, bytes that only the end user of the payload decodes. Sizes are refused from the head, before
-anything is read. There is never a pickle from child to host.
+*Frames*, on an environment's channel. A frame is a fixed head (kind, number of the invocation, length of meta, length of
+payload), a little JSON *meta*, and *payload*, bytes that only the end user of the payload decodes. Sizes are refused from
+the head, before anything is read. There is never a pickle from child to host. Meta is an object, except that of ANSWER,
+which is one number, ru_maxrss in KiB: most frames are answers, and a JSON library would cost as much as the rest.
 
 *Messages*, on control sockets (guardian, zygote, template): a length, a JSON object, and file descriptors that travel with
 the length's first byte.
@@ -27,10 +28,10 @@ from time import monotonic
 __all__ = [
     "ANSWER", "EXIT", "FAULT", "FORK", "HEAD", "INVOKE", "READY", "SPEC", "UNSAFE",
     "EndOfStream", "Frame", "Message", "ProtocolError",
-    "answer_meta", "decode_meta", "encode", "exit_frame", "find_exit", "pair", "read_answer_meta", "read_frame", "receive", "send",
+    "decode_meta", "encode", "exit_frame", "find_exit", "pair", "read_frame", "receive", "send",
 ]  # fmt: skip
 
-HEAD = struct.Struct("!BII")
+HEAD = struct.Struct("!BIII")
 HEAD_SIZE = HEAD.size
 _LENGTH = struct.Struct("!I")
 
@@ -56,27 +57,27 @@ class EndOfStream(Exception):
     """The other side closed the channel."""
 
 
-Frame = namedtuple("Frame", "kind meta payload")
+Frame = namedtuple("Frame", "kind number meta payload")
 Message = namedtuple("Message", "body fds")
 
 
-def encode(kind: int, meta: bytes, payload: bytes = b"") -> bytes:
-    """One frame as bytes; ``meta`` is JSON already."""
-    return b"".join((HEAD.pack(kind, len(meta), len(payload)), meta, payload))
+def encode(kind: int, meta: bytes, payload: bytes = b"", number: int = 0) -> bytes:
+    """One frame as bytes; ``meta`` is JSON already, ``number`` the invocation's within its environment."""
+    return b"".join((HEAD.pack(kind, number, len(meta), len(payload)), meta, payload))
 
 
-def sizes(head: bytes | bytearray | memoryview) -> tuple[int, int, int]:
-    """Kind, meta length and payload length of a head. Less than a head counts as a frame that is not all there.
+def sizes(head: bytes | bytearray | memoryview) -> tuple[int, int, int, int]:
+    """Kind, number, meta length and payload length of a head. Less than a head counts as a frame that is not all there.
 
     Raises:
         ProtocolError: an unknown kind, or a size over the limit.
     """
     if len(head) < HEAD_SIZE:
-        return 0, 0, HEAD_SIZE
-    kind, meta, payload = HEAD.unpack_from(head)
+        return 0, 0, 0, HEAD_SIZE
+    kind, number, meta, payload = HEAD.unpack_from(head)
     if kind not in _KINDS or meta > META_BYTES or payload > PAYLOAD_BYTES:
         raise ProtocolError(f"a frame of kind {kind} with {meta} + {payload} bytes is unknown, or over the limit")
-    return kind, meta, payload
+    return kind, number, meta, payload
 
 
 def decode_meta(meta: bytes) -> dict:
@@ -92,28 +93,6 @@ def decode_meta(meta: bytes) -> dict:
     if not isinstance(found, dict):
         raise ProtocolError("meta is not a JSON object")
     return found
-
-
-_ID = len('{"id":"')
-_AFTER_ID = _ID + 36  # a UUID
-_NUMBER = _AFTER_ID + len('","maxrss":')
-
-
-def answer_meta(request_id: str, maxrss_kib: int) -> bytes:
-    """Meta of ANSWER: JSON like every meta, but of one shape, so that neither side has to go through a JSON library."""
-    return b'{"id":"%s","maxrss":%d}' % (request_id.encode(), maxrss_kib)
-
-
-def read_answer_meta(meta: bytes, request_id: str) -> int:
-    """ru_maxrss (KiB) of an ANSWER to this request.
-
-    Raises:
-        ProtocolError: it is an answer to something else, or of another shape.
-    """
-    number = meta[_NUMBER:-1]
-    if meta[_ID:_AFTER_ID] != request_id.encode() or not number.isdigit() or len(number) > 12:
-        raise ProtocolError("a reply to something else")
-    return int(number)
 
 
 def read_frame(sock: socket.socket, first: int = 65536) -> Frame:
@@ -133,12 +112,12 @@ def read_frame(sock: socket.socket, first: int = 65536) -> Frame:
         raise EndOfStream
     while len(data) < HEAD_SIZE:
         data += _more(sock, HEAD_SIZE - len(data))
-    kind, meta, payload = sizes(data)
+    kind, number, meta, payload = sizes(data)
     total = HEAD_SIZE + meta + payload
     if len(data) < total:
         data = _fill(sock, data, total)
     middle = HEAD_SIZE + meta
-    return Frame(kind, data[HEAD_SIZE:middle], data[middle:total])
+    return Frame(kind, number, data[HEAD_SIZE:middle], data[middle:total])
 
 
 def _more(sock: socket.socket, size: int) -> bytes:
@@ -176,7 +155,7 @@ def find_exit(tail: bytes | bytearray | memoryview) -> dict | None:
     if len(tail) < EXIT_SIZE:
         return None
     last = bytes(tail[-EXIT_SIZE:])
-    if HEAD.unpack_from(last) != (EXIT, _EXIT_META, 0):
+    if HEAD.unpack_from(last) != (EXIT, 0, _EXIT_META, 0):
         return None
     try:
         return decode_meta(last[HEAD_SIZE:])

@@ -103,10 +103,10 @@ class Channel:
                 return None
             if not buffer:
                 # Nearly always this is exactly one frame, and then nothing has to be copied together.
-                kind, meta, payload = frames.sizes(data)
-                middle = frames.HEAD_SIZE + meta
-                if middle + payload == len(data) and kind != frames.EXIT:
-                    return frames.Frame(kind, data[frames.HEAD_SIZE : middle], data[middle:])
+                kind, number, meta, payload = frames.sizes(data)
+                if len(data) == frames.HEAD_SIZE + meta + payload and kind != frames.EXIT:
+                    meta += frames.HEAD_SIZE
+                    return frames.Frame(kind, number, data[frames.HEAD_SIZE : meta], data[meta:])
             buffer += data
             if len(buffer) >= self._need:
                 frame = self._cut()
@@ -116,7 +116,7 @@ class Channel:
     def _cut(self) -> frames.Frame | None:
         """The first frame of the buffer, if it is all there; else how much is needed."""
         buffer = self._buffer
-        kind, meta, payload = frames.sizes(buffer)
+        kind, number, meta, payload = frames.sizes(buffer)
         if kind == frames.EXIT:
             self.eof = True  # the parent's last word: nothing can follow
             return None
@@ -126,7 +126,7 @@ class Channel:
             self._need = total
             return None
         with memoryview(buffer) as view:
-            frame = frames.Frame(kind, bytes(view[frames.HEAD_SIZE : middle]), bytes(view[middle:total]))
+            frame = frames.Frame(kind, number, bytes(view[frames.HEAD_SIZE : middle]), bytes(view[middle:total]))
         del buffer[:total]
         self._need = frames.HEAD_SIZE
         return frame

@@ -144,7 +144,7 @@ class Environment:
             self._supervisor.poke()
         started_at, began = wall(), monotonic()
         deadline = began + timeout
-        if not channel.try_send_all(_head(invocation, started_at + timeout), invocation.payload):
+        if not channel.try_send_all(_head(invocation, self.invocations, started_at + timeout), invocation.payload):
             yield from channel.send_rest(deadline)
         if meanwhile is not None:
             meanwhile()
@@ -208,14 +208,11 @@ class Environment:
 
     def _answered(self, invocation: Invocation, frame: frames.Frame) -> int | None:
         """Peak memory of an answer, bytes; None if it is not the answer to this invocation."""
-        try:
-            kib = frames.read_answer_meta(frame.meta, invocation.request_id)
-        except frames.ProtocolError:
-            return None
-        if len(frame.payload) > limits.RESPONSE_BYTES:
+        meta, payload = frame.meta, frame.payload
+        if frame.number != self.invocations or len(payload) > limits.RESPONSE_BYTES or not meta.isdigit() or len(meta) > 12:
             return None
         self.phase = step(self.phase, Event.ANSWERED if self.version.config.reuse else Event.FINISHED)
-        return max(self._board.peak(self._slot.index), kib * 1024)
+        return max(self._board.peak(self._slot.index), int(meta) * 1024)
 
     def _failed(
         self, invocation: Invocation, frame: frames.Frame | None, verdict: Verdict | None, at: float, duration: float,
@@ -243,7 +240,7 @@ class Environment:
             InvalidRequestContent: the event was not JSON (AWS refuses it at the door; we let the child parse it once).
         """
         meta = {} if frame is None else frames.decode_meta(frame.meta)
-        if frame is None or frame.kind != frames.FAULT or meta.get("id") != invocation.request_id:
+        if frame is None or frame.kind != frames.FAULT or frame.number != self.invocations:
             raise frames.ProtocolError("a reply to something else")
         kib = meta.get("maxrss")
         if isinstance(kib, int):
@@ -312,7 +309,7 @@ class Environment:
         return f"<Environment {self.version.name} {self.phase.value} {self.invocations} invocations>"
 
 
-def _head(invocation: Invocation, deadline: float) -> bytes:
+def _head(invocation: Invocation, number: int, deadline: float) -> bytes:
     """INVOKE's head and meta. Written by hand: `json.dumps` would cost as much as the rest of the frame."""
     meta = '{"id":"%s","deadline_ms":%d,"arn":"%s"' % (invocation.request_id, int(deadline * 1000), invocation.arn)
     if invocation.client_context or invocation.identity or invocation.tenant_id or invocation.trace_id:
@@ -324,4 +321,4 @@ def _head(invocation: Invocation, deadline: float) -> bytes:
         }
         meta += "," + json.dumps({key: value for key, value in more.items() if value})[1:-1]
     encoded = (meta + "}").encode()
-    return frames.HEAD.pack(frames.INVOKE, len(encoded), len(invocation.payload)) + encoded
+    return frames.HEAD.pack(frames.INVOKE, number, len(encoded), len(invocation.payload)) + encoded

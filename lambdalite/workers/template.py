@@ -68,7 +68,7 @@ class Link:
 
     def _read(self) -> None:
         if len(self._buffer) >= frames.HEAD_SIZE:
-            kind, meta, _payload = frames.sizes(self._buffer)
+            kind, _number, meta, _payload = frames.sizes(self._buffer)
             if kind == frames.UNSAFE:
                 told = frames.decode_meta(bytes(self._buffer[frames.HEAD_SIZE : frames.HEAD_SIZE + meta]))
                 self.unsafe = str(told.get("reason", "init left something that cannot be forked"))

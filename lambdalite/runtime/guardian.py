@@ -1,0 +1,365 @@
+"""The guardian: the parent of everything, outside the host and outside every namespace.
+
+A fresh interpreter, one thread, the standard library. It
+
+- watches the host by pidfd, and ends every descendant when the host is gone, however it went;
+- watches every template and environment: memory (`watch`), CPU share (`cpu`, `cgroups`), death;
+- kills on request, by pidfd, so that a recycled process id can never be hit;
+- says on the board why a process died, before it kills.
+
+Processes register by a *hello*: a datagram to which the kernel adds the sender's process id as it reads here, outside the
+PID namespace. A process says hello before any user code runs in it, and a slot and generation register once, so what user
+code writes to the socket later changes nothing.
+
+Everything is in one loop and nothing blocks it: hello, control, deaths, and looks at memory when they are due.
+"""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import resource
+import select
+import signal
+import socket
+import struct
+import sys
+from time import monotonic
+
+from lambdalite import runtime
+from lambdalite.runtime import board as boards
+from lambdalite.runtime import cgroups, cpu, frames, sandbox, watch
+from lambdalite.runtime.watch import MIB, Watched
+
+__all__ = ["Guardian", "main"]
+
+_CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
+_DEEP_SLEEP = 1.0  # seconds: the longest sleep when nothing is busy; the host pokes us when something starts
+_SHARE_OF_CORE = 0.1  # at most so much of a core goes into looking
+
+
+def main() -> None:
+    """Entry point: ``argv[1]`` is the configuration as JSON. Never returns."""
+    runtime.IN_CHILD = True
+    config = json.loads(sys.argv[1])
+    os.setsid()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the host's death or its closing of the socket ends us, nothing else
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    sandbox.become_subreaper()
+    ours, theirs = socket.socketpair(socket.AF_UNIX, getattr(socket, "SOCK_SEQPACKET", socket.SOCK_DGRAM))
+    if hasattr(socket, "SO_PASSCRED"):
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+    zygote, report = sandbox.fork_zygote({"namespaces": config["namespaces"]})
+    if not zygote:
+        ours.close()
+        os.close(config["control"])
+        os.close(config["board"])
+        _become_zygote(config["zygote"], theirs, report)
+    theirs.close()
+    os.close(config["zygote"])
+    guardian = Guardian(config, ours, zygote)
+    guardian.ready(report)
+    try:
+        guardian.loop()
+    finally:
+        guardian.end()
+        os._exit(0)
+
+
+def _become_zygote(fd: int, hello: socket.socket, report: dict) -> None:
+    from lambdalite.runtime import zygote
+
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    zygote.main(fd, hello.detach(), report)
+
+
+class Guardian:
+    """The loop and everything it owns."""
+
+    def __init__(self, config: dict, hello: socket.socket, zygote: int) -> None:
+        self.control = socket.socket(fileno=config["control"])
+        self.hello, self.zygote = hello, zygote
+        self.board = boards.Board.attach(config["board"], config["slots"])
+        self.host = config["host_pid"]
+        self.groups = cgroups.open_groups() if config["cgroups"] != "off" else None
+        self.watched: dict[tuple[int, int], Watched] = {}
+        self.by_pidfd: dict[int, Watched] = {}
+        self.condemned: set[tuple[int, int]] = set()  # to be killed at hello
+        self.dead_groups: list[str] = []
+        self.last_pid = watch.LastPid()
+        self.samples = 0
+        self.spent = 0.0
+        self.poller = select.epoll() if hasattr(select, "epoll") else None
+        self.host_fd = _pidfd(self.host)
+        self.zygote_fd = _pidfd(zygote)
+        self.register()
+
+    def register(self) -> None:
+        """Everything that wakes us, other than time."""
+        assert self.poller is not None
+        for fd in (self.control.fileno(), self.hello.fileno(), self.host_fd, self.zygote_fd):
+            if fd >= 0:
+                self.poller.register(fd, select.EPOLLIN)
+
+    def ready(self, report: dict) -> None:
+        """Tell the host what was found possible."""
+        exact = self.groups.name if self.groups else ""
+        frames.send(
+            self.control,
+            {
+                "op": "ready",
+                "zygote": self.zygote,
+                "report": report,
+                "memory": f"{exact} for reused environments, sampling for all" if exact else "sampling of the process tree",
+                "cpu": f"{exact} quota" if exact else "SIGSTOP and SIGCONT by CPU time used",
+                "cgroup": exact,
+            },
+        )
+
+    # --- the loop -------------------------------------------------------------------------------------------------
+
+    def loop(self) -> None:
+        """Until the host or the zygote is gone."""
+        gc.collect()
+        gc.freeze()
+        assert self.poller is not None
+        while True:
+            for fd, _events in self.poller.poll(self.pause()):
+                if fd == self.host_fd:
+                    return
+                if fd == self.control.fileno():
+                    if not self.obey():
+                        return
+                elif fd == self.hello.fileno():
+                    self.greet()
+                elif fd == self.zygote_fd:
+                    self.say({"op": "zygote-died"})
+                    return
+                elif fd in self.by_pidfd:
+                    self.died(self.by_pidfd[fd])
+            if self.host_fd < 0 and os.getppid() != self.host:
+                return
+            self.look()
+
+    def pause(self) -> float:
+        """Seconds to sleep."""
+        busy = [one for one in self.watched.values() if self.board.busy(one.slot)]
+        if not busy:
+            self.board.sleep(True)
+            if not any(self.board.busy(one.slot) for one in self.watched.values()):
+                return _DEEP_SLEEP if self.watched or self.host_fd >= 0 else 0.1
+        self.board.sleep(False)
+        if any(one.throttle is not None for one in busy):
+            return cpu.TICK
+        now = monotonic()
+        wait = max(min((one.due for one in busy), default=now) - now, 0.0)
+        # What looking costs is bounded: the more there is to look at, the longer the rounds.
+        return max(wait, watch.SHORTEST, self.spent / _SHARE_OF_CORE)
+
+    def look(self) -> None:
+        """Look at every process that is due."""
+        self.board.sleep(False)
+        began = monotonic()
+        forked = self.last_pid.changed()
+        looked = False
+        for one in list(self.watched.values()):
+            busy = self.board.busy(one.slot)
+            if one.cpu_share and one.group is None:
+                self.throttle(one, began, busy)
+            if began >= one.due or (busy and one.due - began > watch.LONGEST):
+                self.measure(one, began, forked, busy)
+                looked = True
+        if looked:
+            self.spent = monotonic() - began
+
+    def measure(self, one: Watched, now: float, forked: bool, busy: bool) -> None:
+        """Look at one process tree; kill it if it is over its limit."""
+        self.samples += 1
+        size = one.look(now, forked)
+        if not size:
+            return  # a zombie: its death arrives by pidfd
+        if size > one.limit and one.children:
+            size = one.confirm()
+        if self.board.owned(one.slot, one.generation):
+            self.board.raise_peak(one.slot, size)
+        if size > one.limit:
+            self.board.mark(one.slot, boards.OUT_OF_MEMORY, boards.SAMPLING)
+            self.kill(one)
+            one.due = now + watch.IDLE_INTERVAL
+        else:
+            one.due = now + (watch.interval(size, one.limit) if busy else watch.IDLE_INTERVAL)
+
+    def throttle(self, one: Watched, now: float, busy: bool) -> None:
+        """Keep one tree to its CPU share."""
+        if not busy:
+            if one.throttle is not None:
+                one.throttle.release()
+                one.throttle = None
+            return
+        pids = (one.pid, *one.children)
+        if one.throttle is None:
+            one.throttle = cpu.Throttle(one.cpu_share)
+            one.throttle.begin(now, pids)
+        else:
+            one.throttle.tick(now, pids)
+
+    # --- messages -------------------------------------------------------------------------------------------------
+
+    def obey(self) -> bool:
+        """One message of the host's; False at the end of the stream."""
+        try:
+            message = frames.receive(self.control)
+        except (ConnectionError, frames.EndOfStream):
+            return False
+        if message is None or message.body.get("op") == "quit":
+            return False
+        body = message.body
+        if body.get("op") in ("kill", "kill-template"):
+            self.condemn((body["slot"], body["generation"]), whole=body["op"] == "kill-template")
+        elif body.get("op") == "stats":
+            self.say(self.statistics())
+        return True
+
+    def condemn(self, key: tuple[int, int], *, whole: bool) -> None:
+        """Kill a process; one that has not said hello yet is killed when it does."""
+        one = self.watched.get(key)
+        if one is None:
+            if self.board.owned(*key) and not self.board.read(key[0]).judged:
+                self.condemned.add(key)
+            return
+        self.board.mark(one.slot, boards.KILLED)
+        self.kill(one, whole=whole)
+
+    def greet(self) -> None:
+        """Register a process that says hello."""
+        space = socket.CMSG_SPACE(_CREDENTIALS.size) if hasattr(socket, "CMSG_SPACE") else 0
+        data, ancillary, _flags, _address = self.hello.recvmsg(4096, space)
+        if not data:
+            return
+        try:
+            hello = json.loads(data)
+            pid = _sender(ancillary) or int(hello["pid"])
+            one = Watched(pid, hello)
+        except (ValueError, KeyError, TypeError, OSError):
+            return  # forged, or dead already: what is not registered has no rights that it could lose
+        key = (one.slot, one.generation)
+        if key in self.watched or not self.board.owned(*key):
+            one.close()
+            return
+        self.watched[key] = one
+        if one.pidfd >= 0:
+            self.by_pidfd[one.pidfd] = one
+            self.poller.register(one.pidfd, select.EPOLLIN)  # type: ignore[union-attr]
+        self.enclose(one, hello)
+        self.board.mark(one.slot, boards.WATCHED)
+        if key in self.condemned:
+            self.condemned.discard(key)
+            self.condemn(key, whole=False)
+
+    def enclose(self, one: Watched, hello: dict) -> None:
+        """Put a process into a control group, if that is worth it."""
+        worth = one.role == "environment" and (hello.get("reuse") or one.cpu_share)
+        if self.groups is None or not worth:
+            return
+        try:
+            # /tmp is a tmpfs, charged to who writes it, but no memory of the function's: sampling keeps the exact limit.
+            one.group = self.groups.create(one.limit + int(hello.get("tmp_bytes", 0)), one.cpu_share, 1024)
+            self.groups.attach(one.group, one.pid)
+        except OSError:
+            self.drop_group(one)  # not here, not now: sampling does it
+
+    def say(self, body: dict) -> None:
+        """Tell the host; it may be gone."""
+        try:
+            frames.send(self.control, body)
+        except OSError:
+            # The next poll finds the socket closed.
+            return
+
+    def statistics(self) -> dict:
+        """What we cost."""
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        return {
+            "op": "stats",
+            "watched": len(self.watched),
+            "samples": self.samples,
+            "cpu_s": usage.ru_utime + usage.ru_stime,
+            "rss": watch.resident(os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)) // MIB,
+            "fds": len(os.listdir("/proc/self/fd")),
+        }
+
+    # --- death ----------------------------------------------------------------------------------------------------
+
+    def kill(self, one: Watched, *, whole: bool = False) -> None:
+        """Kill a process and its descendants; for a template, its environments too.
+
+        Descendants are listed before the first signal: afterwards they belong to somebody else. What is forked in between
+        is found by the template, which sweeps after every death.
+        """
+        below = watch.descendants(one.pid) if whole or one.role == "environment" else []
+        _signal(one.pidfd, one.pid)
+        for pid in below:
+            _signal(-1, pid)
+
+    def died(self, one: Watched) -> None:
+        """Its pidfd says that it is dead: judge, and forget it."""
+        if self.board.owned(one.slot, one.generation):
+            if one.group and self.groups is not None and self.groups.out_of_memory(one.group):
+                self.board.raise_peak(one.slot, one.limit)
+                self.board.mark(one.slot, boards.OUT_OF_MEMORY, boards.CGROUP)
+            self.board.mark(one.slot, boards.JUDGED)
+        if one.throttle is not None:
+            one.throttle.release()
+        self.poller.unregister(one.pidfd)  # type: ignore[union-attr]
+        del self.by_pidfd[one.pidfd], self.watched[one.slot, one.generation]
+        self.drop_group(one)
+        one.close()
+
+    def drop_group(self, one: Watched) -> None:
+        """Remove its group, or later, if processes are still leaving it."""
+        if one.group is not None:
+            self.dead_groups.append(one.group)
+            one.group = None
+        if self.groups is not None:
+            self.dead_groups = [group for group in self.dead_groups if not self.groups.remove(group)]
+
+    def end(self) -> None:
+        """Kill everything below, whatever has become of it, and leave no group behind."""
+        for one in self.watched.values():
+            if one.throttle is not None:
+                one.throttle.release()
+        for pid in [self.zygote, *watch.descendants(self.zygote)]:
+            _signal(-1, pid)
+        sandbox.sweep(())
+        if self.groups is not None:
+            for one in self.watched.values():
+                self.drop_group(one)
+
+
+def _pidfd(pid: int) -> int:
+    try:
+        return os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        return -1
+
+
+def _sender(ancillary: list) -> int:
+    """The process id that the kernel attached; 0 if it attached none."""
+    for level, kind, data in ancillary:
+        if level == socket.SOL_SOCKET and kind == getattr(socket, "SCM_CREDENTIALS", None):
+            return int(_CREDENTIALS.unpack_from(data)[0])
+    return 0
+
+
+def _signal(pidfd: int, pid: int) -> None:
+    """SIGKILL, by pidfd where there is one."""
+    try:
+        if pidfd >= 0:
+            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        else:
+            os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
