@@ -97,6 +97,7 @@ class App:
         self._supervisor: Supervisor | None = None
         self._closed = False
         self._revision = 0
+        self._kept = False
         self._keeper: threading.Thread | None = None
         _apps.add(self)
 
@@ -287,13 +288,19 @@ class App:
         from lambdalite.workers import launch
 
         with self._lock:
-            if self._supervisor is None:
-                self._supervisor = launch.acquire()
+            held = self._supervisor
+            if held is None or not held.alive:
+                if held is not None:
+                    launch.release(held)
+                self._supervisor = held = launch.acquire()
                 self._keep()
-            return self._supervisor
+            return held
 
     def _keep(self) -> None:
-        """Start the thread that ends idle environments, on first need."""
+        """See to it that idle environments are ended, by a thread or by a clock driven by hand; once."""
+        if self._kept:
+            return
+        self._kept = True
         if isinstance(self.clock, SystemClock):
             from lambdalite.engine.keeper import Keeper
 
@@ -383,7 +390,7 @@ class App:
         """In a forked child of the host: everything with a process behind it starts anew."""
         self._lock = threading.Lock()
         self._supervisor = None
-        self._keeper = None
+        self._kept, self._keeper = False, None
         old = self._capacity
         self._observatory.after_fork()
         self._capacity = self._new_capacity()

@@ -20,7 +20,6 @@ if TYPE_CHECKING:
 
     from lambdalite.app import App
     from lambdalite.model.function import FunctionConfig
-    from lambdalite.workers.launch import Supervisor
 
 __all__ = ["Enforcement", "Mechanism", "survey"]
 
@@ -81,17 +80,16 @@ def survey(app: App, config: FunctionConfig | None = None) -> Enforcement:
     options = config if config is not None else configure({"name": "enforcement", **app.defaults})
     if options.isolation == "inline":
         return _inline(options)
-    supervisor = app.supervisor()
-    applied = _applied(app, options, supervisor)
-    return Enforcement(options.isolation, tuple(_rows(options, supervisor.report(), applied)))
+    applied = _applied(app, options)
+    return Enforcement(options.isolation, tuple(_rows(options, app.supervisor().report(), applied)))
 
 
-def _applied(app: App, config: FunctionConfig, supervisor: Supervisor) -> dict[str, Any]:
+def _applied(app: App, config: FunctionConfig) -> dict[str, Any]:
     from lambdalite.workers.template import Template
 
     options = attrs.evolve(config, name="enforcement")
     version = Version(config=options, arn=names.function_arn("enforcement"), handler=inert.nothing)
-    template = Template(version, supervisor)
+    template = Template(version, app.supervisor)
     environment = template.environment()
     try:
         verdict = block(environment.start())

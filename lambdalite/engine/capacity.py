@@ -160,7 +160,7 @@ class Capacity:
         if found is not None:
             return found
         inline = version.config.isolation == "inline"
-        template = InlineTemplate(version) if inline else Template(version, supervisor())
+        template = InlineTemplate(version) if inline else Template(version, supervisor)
         with self._lock:
             fleet = Fleet(version, template, self._functions[version.name])
             if self._floor(version.config):

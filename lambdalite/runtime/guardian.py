@@ -181,8 +181,8 @@ class Guardian:
         size = one.look(now, forked)
         if not size:
             return  # a zombie: its death arrives by pidfd
-        if size > one.limit and one.children:
-            size = one.confirm()
+        if one.children and size > self.board.peak(one.slot):
+            size = one.confirm()  # whether it is to kill or only to report: what forks share counts once
         if self.board.owned(one.slot, one.generation):
             self.board.raise_peak(one.slot, size)
         if size > one.limit:

@@ -102,13 +102,16 @@ def _resident_of(pid: int) -> int:
 
 
 def private(pid: int) -> int:
-    """Bytes that nobody else maps; all that is resident where that cannot be told."""
+    """Bytes that nobody else maps; all that is resident where that cannot be told.
+
+    What a fork shares with its parent is counted once, with the parent.
+    """
     try:
         with open(f"/proc/{pid}/smaps_rollup", "rb", buffering=0) as file:
             lines = file.read(4096).splitlines()
     except OSError:
         return _resident_of(pid)
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith((b"Private_", b"Shared_Dirty")))
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Private_"))
 
 
 def descendants(pid: int) -> list[int]:

@@ -33,7 +33,7 @@ _SLOW_READS = 16  # chunks a drain may take once the bound is reached: one MiB a
 class Channel:
     """A socket for frames and a pipe for output; owned by whoever holds the environment."""
 
-    __slots__ = ("_buffer", "_need", "_read", "_rest", "_write", "dropped", "eof", "log_fd", "output", "size", "sock", "tail")
+    __slots__ = ("_buffer", "_need", "_read", "_rest", "_write", "dropped", "eof", "log_fd", "output", "refused", "size", "sock", "tail")
 
     def __init__(self, sock: socket.socket, log_fd: int) -> None:
         sock.setblocking(False)
@@ -49,6 +49,7 @@ class Channel:
         self.size = 0
         self.dropped = 0
         self.eof = False
+        self.refused = False
         self.tail: Callable[[bytes], None] | None = None
 
     def readable(self, deadline: float | None) -> Wait:
@@ -65,7 +66,8 @@ class Channel:
         except BlockingIOError:
             sent = 0
         except OSError:
-            return True  # the process is gone; how, is read from the channel next
+            self.refused = True  # the process is gone and has seen nothing; how it went is read from the channel next
+            return True
         if sent == len(head) + len(payload):
             return True
         self._rest = memoryview(head + payload)[sent:]

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import base64
 import json
+import os
+import signal
 from typing import TYPE_CHECKING, Any
 
 from lambdalite import limits
@@ -19,6 +21,7 @@ from lambdalite.runtime import frames
 from lambdalite.workers import diagnose
 from lambdalite.workers.diagnose import Death, Verdict
 from lambdalite.workers.lifecycle import Event, Phase, step
+from lambdalite.workers.waiting import Wait
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,20 +39,19 @@ _PHASES = {
     "init": Failure.INIT,
 }
 _OUTPUT_BEFORE_READY = 64 * 1024
+_JUDGEMENT = 0.1  # seconds to wait for the guardian's word on a process that was killed
 
 
 class Environment:
     """One process under an environment. Owned by one caller at a time; `Capacity` decides by whom."""
 
     __slots__ = (
-        "_board", "_link", "_slot", "_supervisor", "channel", "failed", "id", "idle_since", "init_seconds",
+        "_board", "_link", "_reopened", "_slot", "_supervisor", "channel", "failed", "id", "idle_since", "init_seconds",
         "invocations", "phase", "provisioned", "stream", "template", "trace", "version",
     )  # fmt: skip
 
     def __init__(self, template: Template, *, provisioned: bool = False) -> None:
         self.template, self.version = template, template.version
-        self._supervisor = template.supervisor
-        self._board = self._supervisor.board
         self.provisioned = provisioned
         self.phase = Phase.STARTING
         self.init_seconds: float | None = None
@@ -57,11 +59,14 @@ class Environment:
         self.trace = ""  # the handler's traceback of a failed init
         self.idle_since = 0.0
         self.invocations = 0
+        self._reopened = False
         self._open()
 
     def _open(self) -> None:
         kind = "provisioned-concurrency" if self.provisioned else "on-demand"
         self._link, self._slot, self.channel, self.stream = self.template.spawn(kind)
+        self._supervisor = self._link.supervisor
+        self._board = self._supervisor.board
         self.id = f"{self._slot.index}.{self._slot.generation}"
 
     # --- init -----------------------------------------------------------------------------------------------------
@@ -101,6 +106,7 @@ class Environment:
         if frame.kind == frames.READY:
             self.init_seconds = float(meta.get("init", 0.0))
             self.template.applied = meta.get("applied")
+            self._link.served = True
             self.phase = step(self.phase, Event.READY)
             return
         self.channel.drain()
@@ -116,15 +122,24 @@ class Environment:
             yield from self._link.obituary()
             if self._link.unsafe:
                 self.template.give_up_snapshot(self._link)
+            if self._link.unsafe or (self._link.served and not self._reopened):
+                # A template that has served before died of something else than this init: a new one deserves a try.
+                self._reopened = not self._link.unsafe
                 self._close()
                 self._open()
                 return
         slot = self._slot if last is not None else self._link.slot
         status = self._link.status if last is None else last.get("status")
-        self.failed = diagnose.exited(self._death(status, slot.index), "", init=True)
+        death = yield from self._death(status, slot.index)
+        self.failed = diagnose.exited(death, "", init=True)
 
-    def _death(self, status: int | None, index: int) -> Death:
+    def _death(self, status: int | None, index: int) -> Plan[Death]:
+        """What is known of the end. The kernel's own kill is judged by the guardian a moment later: wait for that."""
         seen = self._board.read(index)
+        patience = monotonic() + _JUDGEMENT
+        while _killed(status) and not (seen.judged or seen.out_of_memory) and monotonic() < patience:
+            yield Wait(()).until(monotonic() + 0.001)
+            seen = self._board.read(index)
         return Death(status, seen.out_of_memory, seen.enforcer)
 
     # --- invoke ---------------------------------------------------------------------------------------------------
@@ -186,7 +201,7 @@ class Environment:
 
     def _died(self, invocation: Invocation, sent: float) -> Plan[Verdict | None]:
         last = self.channel.last_word()
-        if last is not None and last.get("at", sent) < sent:
+        if self.channel.refused or (last is not None and last.get("at", sent) < sent):
             self.phase = step(self.phase, Event.FAIL)
             return None
         if last is None:
@@ -195,7 +210,8 @@ class Environment:
             yield from self._link_gone()
         self.phase = step(self.phase, Event.FAIL)
         status = None if last is None else last.get("status")
-        return diagnose.exited(self._death(status, self._slot.index), invocation.request_id)
+        death = yield from self._death(status, self._slot.index)
+        return diagnose.exited(death, invocation.request_id)
 
     def _link_gone(self) -> Plan[None]:
         self._link.drain()
@@ -307,6 +323,10 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"<Environment {self.version.name} {self.phase.value} {self.invocations} invocations>"
+
+
+def _killed(status: int | None) -> bool:
+    return status is not None and os.WIFSIGNALED(status) and os.WTERMSIG(status) == signal.SIGKILL
 
 
 def _head(invocation: Invocation, number: int, deadline: float) -> bytes:

@@ -77,6 +77,7 @@ class Supervisor:
             guardian_end.close()
             zygote_end.close()
         self._report: dict[str, Any] | None = None
+        self._said = ""
         self.closed = False
 
     def _start(self, guardian_end: socket.socket, zygote_end: socket.socket) -> subprocess.Popen[bytes]:
@@ -163,9 +164,12 @@ class Supervisor:
     def story(self) -> str:
         """What is known of an end: the guardian's exit status and what it printed."""
         status = self._process.poll()
-        self._stderr.seek(0)
-        said = self._stderr.read(8192).decode("utf-8", "replace").strip()
+        said = self._said if self.closed else self._read_stderr()
         return f"guardian exit status {status}" + (f", it said: {said}" if said else "")
+
+    def _read_stderr(self) -> str:
+        self._stderr.seek(0)
+        return self._stderr.read(8192).decode("utf-8", "replace").strip()
 
     def report(self) -> dict[str, Any]:
         """What guardian and zygote found possible here (waits for the guardian's first message).
@@ -205,8 +209,8 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 self._process.kill()
                 self._process.wait()
+        self._said = self._read_stderr()
         self._stderr.close()
-        self.board.close()
 
     def forget(self) -> None:
         """In a forked child of the host: close our copies, touch nothing that is the parent's."""
@@ -215,7 +219,6 @@ class Supervisor:
         self._zygote.close()
         self._process.returncode = 0  # not our child: keep Popen's destructor from warning and polling
         self._stderr.close()
-        self.board.close()
 
 
 def environment(host: Mapping[str, str]) -> dict[str, str]:

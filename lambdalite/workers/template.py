@@ -23,6 +23,8 @@ from lambdalite.workers.code import locate, locate_string, search_path
 from lambdalite.workers.waiting import Wait
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lambdalite.model.function import Version
     from lambdalite.workers.code import Code
     from lambdalite.workers.environment import Environment
@@ -35,13 +37,14 @@ __all__ = ["Link", "Template"]
 class Link:
     """A control socket to one template process, and what came back on it."""
 
-    def __init__(self, sock: socket.socket, slot: Slot) -> None:
-        self.sock, self.slot = sock, slot
+    def __init__(self, sock: socket.socket, slot: Slot, supervisor: Supervisor) -> None:
+        self.sock, self.slot, self.supervisor = sock, slot, supervisor
         self.lock = threading.Lock()  # guards sending, and everything below
         self._buffer = bytearray()
         self.ended = False
         self.status: int | None = None
         self.unsafe = ""
+        self.served = False  # an environment forked over it has become ready
 
     def fork(self, body: dict[str, Any], fds: tuple[int, int]) -> None:
         """Ask for an environment.
@@ -99,8 +102,8 @@ class Link:
 class Template:
     """What environments of one version are forked from. Thread-safe."""
 
-    def __init__(self, version: Version, supervisor: Supervisor) -> None:
-        self.version, self.supervisor = version, supervisor
+    def __init__(self, version: Version, supervisor: Callable[[], Supervisor]) -> None:
+        self.version, self._supervise = version, supervisor
         config = version.config
         self.code = _locate(version)
         # Strict: the template never runs user code, since it must keep what it takes to mount an environment's /tmp.
@@ -115,24 +118,26 @@ class Template:
     def link(self) -> Link:
         """The living process's link, started if need be."""
         with self._lock:
-            if self._link is None or self._link.ended:
-                if self._link is not None:
-                    self.supervisor.give_back(self._link.slot)
-                self._link = self._start()
-            return self._link
+            link = self._link
+            if link is None or link.ended or not link.supervisor.alive:
+                if link is not None:
+                    link.supervisor.give_back(link.slot)
+                link = self._link = self._start()
+            return link
 
     def _start(self) -> Link:
-        slot = self.supervisor.claim()
+        supervisor = self._supervise()
+        slot = supervisor.claim()
         ours, theirs = frames.pair()
-        self.supervisor.template(theirs, self.version.name)
-        self.supervisor.board.begin(slot.index)  # init counts as busy: sample it closely
+        supervisor.template(theirs, self.version.name)
+        supervisor.board.begin(slot.index)  # init counts as busy: sample it closely
         spec = json.dumps(self._spec(slot)).encode()
         try:
             ours.sendall(frames.encode(frames.SPEC, spec, self.code.blob))
         except OSError as error:
             ours.close()
             raise ServiceException(f"the template of {self.version.name} could not start") from error
-        return Link(ours, slot)
+        return Link(ours, slot, supervisor)
 
     def _spec(self, slot: Slot) -> dict[str, Any]:
         config = self.version.config
@@ -187,12 +192,12 @@ class Template:
             ServiceException: no descriptors, no slots, or the processes under lambdalite cannot be started.
         """
         link = self.link()
-        slot = self.supervisor.claim()
+        slot = link.supervisor.claim()
         stream = names.log_stream(self.version.number, wall())
         try:
             ours, theirs, log_read, log_write = _ends()
         except OSError as error:
-            self.supervisor.give_back(slot)
+            link.supervisor.give_back(slot)
             raise _exhausted(error) from error
         body = {
             "slot": slot.index,
@@ -233,7 +238,7 @@ class Template:
         with self._lock:
             if self._link is not None:
                 self._link.close()
-                self.supervisor.give_back(self._link.slot)
+                self._link.supervisor.give_back(self._link.slot)
                 self._link = None
 
 
