@@ -110,6 +110,11 @@ class Version:
         """The function's name."""
         return self.config.name
 
+    @property
+    def region(self) -> str:
+        """The region in its ARN."""
+        return self.arn.split(":")[3]
+
 
 def configure(options: Mapping[str, Any]) -> FunctionConfig:
     """Check options and make a configuration.

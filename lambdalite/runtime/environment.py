@@ -12,6 +12,7 @@ import os
 import signal
 import socket
 import sys
+import time
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -36,6 +37,7 @@ def adopt(spec: dict) -> int:
     """
     os.environ.clear()
     os.environ.update(spec["environment"])
+    time.tzset()  # TZ is ours now, not the host's
     sys.path[:] = spec["path"]
     sys.argv[:] = [""]
     try:
@@ -119,7 +121,7 @@ def serve(template: Template, channel: socket.socket, log_fd: int, body: dict, s
         flush_output()
         story = {**story, "init": perf_counter() - began}
         channel.sendall(init_fault(fault, story))
-        return 1
+        return fault.exit_status or 1
     flush_output()
     story = {"init": 0.0, **story}
     ready = {"pid": os.getpid(), "applied": applied, **story, "init": story["init"] + perf_counter() - began}

@@ -12,6 +12,7 @@ import select
 import signal
 import socket
 import sys
+import traceback  # noqa: F401 - the first fault of every environment would import it otherwise
 
 from lambdalite.runtime import frames, sandbox
 

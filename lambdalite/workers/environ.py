@@ -49,6 +49,7 @@ def variables(
     *,
     handler: str = "",
     root: str | None = None,
+    region: str = names.REGION,
     host: Mapping[str, str] | None = None,
 ) -> dict[str, str]:
     """All variables of one environment.
@@ -60,11 +61,12 @@ def variables(
         initialization_type: ``on-demand``, ``provisioned-concurrency`` or ``snap-start``.
         handler: as AWS would name it, ``module.function``.
         root: directory of the handler's code; the working directory if None.
+        region: the function's.
         host: the host's variables; `os.environ` if None.
     """
     return {
         **_inherited(os.environ if host is None else host),
-        **_platform(root or str(Path.cwd())),
+        **_platform(root or str(Path.cwd()), region),
         **_threads(config),
         **config.environment,  # AWS refuses its own names there, so nothing below is the user's
         **_function(config, version, stream, initialization_type, handler),
@@ -78,8 +80,10 @@ def _inherited(host: Mapping[str, str]) -> dict[str, str]:
     return kept
 
 
-def _platform(root: str) -> dict[str, str]:
+def _platform(root: str, region: str) -> dict[str, str]:
     return {
+        "AWS_REGION": region,
+        "AWS_DEFAULT_REGION": region,
         "LC_CTYPE": "C.UTF-8",
         "TZ": ":UTC",
         "PWD": root,
@@ -103,8 +107,6 @@ def _threads(config: FunctionConfig) -> dict[str, str]:
 def _function(config: FunctionConfig, version: str, stream: str, kind: str, handler: str) -> dict[str, str]:
     found = {
         "_HANDLER": handler,
-        "AWS_REGION": names.REGION,
-        "AWS_DEFAULT_REGION": names.REGION,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_NAME": config.name,
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(config.memory),

@@ -141,15 +141,19 @@ class Template:
 
     def _spec(self, slot: Slot) -> dict[str, Any]:
         config = self.version.config
-        variables = environ.variables(self.version.config, self.version.number, "", "on-demand")
+        code, root = self.code, self.version.root or os.getcwd()
+        home = self.version.root or (os.path.dirname(code.file) if code.file else root)
+        variables = environ.variables(
+            config, self.version.number, "", "on-demand", handler=code.handler, root=home, region=self.version.region
+        )
         path = search_path()
         return {
             "slot": slot.index,
             "generation": slot.generation,
-            "code": self.code.meta,
+            "code": code.meta,
             "environment": variables,
             "path": path,
-            "directory": self.version.root or os.getcwd(),
+            "directory": root,
             "snapshot": self.snapshot,
             "reuse": config.reuse,
             "tier": config.isolation,
@@ -167,7 +171,7 @@ class Template:
             "sandbox": {
                 "tmp_bytes": config.tmp_bytes,
                 "writable": list(config.writable),
-                "readable": [*path, self.version.root or os.getcwd()],
+                "readable": [*path, root, home],
                 "network": config.isolation != "strict" if config.network is None else config.network,
                 "unix_sockets": config.isolation != "strict",
                 "nofile": limits.OPEN_FILES,
