@@ -20,9 +20,9 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 1024 * 1024
 RATE = 6 * 1024 * MIB  # bytes a second that one process was seen to touch here (4-6 MiB a millisecond)
 SLACK = 16 * MIB  # how far over the limit a process may have come when it is next seen
-SHORTEST, LONGEST = 0.001, 0.1  # seconds between two looks at a busy process
+SHORTEST, LONGEST = 0.001, 0.01  # seconds between two looks at a busy process; a new child may hog at full speed
 IDLE_INTERVAL = 0.5  # seconds between two looks at an idle one: AWS freezes those
-TREE_INTERVAL = 0.02  # seconds between two searches for descendants
+TREE_INTERVAL = 0.01  # seconds between two searches for descendants
 
 
 def interval(size: int, limit: int, rate: float = RATE) -> float:

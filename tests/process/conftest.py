@@ -1,0 +1,61 @@
+"""Fixtures of the tests that start real processes."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+import pytest
+
+import lambdalite
+from lambdalite.clock import monotonic
+from lambdalite.workers import launch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+
+def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
+    """Poll a condition; False if it has not come true in time."""
+    deadline = monotonic() + seconds
+    while not condition():
+        if monotonic() > deadline:
+            return False
+        os.sched_yield()
+    return True
+
+
+@pytest.fixture(scope="session")
+def supervisor() -> Iterator[launch.Supervisor]:
+    """One guardian and zygote for all tests of a process: starting them is not what is tested."""
+    held = launch.acquire()
+    yield held
+    launch.release(held)
+
+
+@pytest.fixture
+def app(supervisor: launch.Supervisor) -> Iterator[lambdalite.App]:
+    """An App that is closed at the end, and leaves no environment behind."""
+    made = lambdalite.App()
+    yield made
+    made.close()
+    left = until(lambda: not environments(supervisor.pid))
+
+    assert left, f"left behind: {environments(supervisor.pid)}"
+
+
+def environments(guardian: int) -> list[psutil.Process]:
+    """Every process below the zygote."""
+    try:
+        zygotes = psutil.Process(guardian).children()
+        return [child for zygote in zygotes for child in zygote.children(recursive=True) if child.is_running()]
+    except psutil.NoSuchProcess:
+        return []
+
+
+@pytest.fixture
+def scratch(tmp_path: Path) -> Path:
+    """A directory that handlers of this test may write to."""
+    return tmp_path
