@@ -46,7 +46,7 @@ class Environment:
     """One process under an environment. Owned by one caller at a time; `Capacity` decides by whom."""
 
     __slots__ = (
-        "_board", "_link", "_reopened", "_slot", "_supervisor", "channel", "failed", "id", "idle_since", "init_seconds",
+        "_board", "_last_peak", "_link", "_reopened", "_slot", "_supervisor", "channel", "failed", "id", "idle_since", "init_seconds",
         "invocations", "phase", "provisioned", "stream", "template", "trace", "version",
     )  # fmt: skip
 
@@ -60,6 +60,7 @@ class Environment:
         self.idle_since = 0.0
         self.invocations = 0
         self._reopened = False
+        self._last_peak = 0  # what the kernel says of a dead process: it may have died between two looks
         self._open()
 
     def _open(self) -> None:
@@ -201,6 +202,7 @@ class Environment:
 
     def _died(self, invocation: Invocation, sent: float) -> Plan[Verdict | None]:
         last = self.channel.last_word()
+        self._last_peak = int((last or {}).get("maxrss", 0)) * 1024
         if self.channel.refused or (last is not None and last.get("at", sent) < sent):
             self.phase = step(self.phase, Event.FAIL)
             return None
@@ -234,7 +236,7 @@ class Environment:
         self, invocation: Invocation, frame: frames.Frame | None, verdict: Verdict | None, at: float, duration: float,
         printed: tuple[bytes, int],
     ) -> Outcome:  # fmt: skip
-        peak, trace = self._board.peak(self._slot.index), ""
+        peak, trace = max(self.peak(), self._last_peak), ""
         if verdict is None:
             try:
                 verdict, trace, peak = self._fault(invocation, frame, peak)

@@ -1,0 +1,7 @@
+"""``python -m lambdalite``."""
+
+import sys
+
+from lambdalite.cli import main
+
+sys.exit(main())

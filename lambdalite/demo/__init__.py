@@ -1,0 +1,1 @@
+"""What `lambdalite demo` runs: handlers of the standard library alone."""
