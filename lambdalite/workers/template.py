@@ -80,12 +80,14 @@ class Link:
 
     def obituary(self) -> Plan[None]:
         """Wait until it is known how the process ended (at most `KILL_PATIENCE`)."""
+        self.drain()
+        if self.ended:
+            return
         deadline = monotonic() + limits.KILL_PATIENCE
         # A descriptor of our own: in an event loop two tasks may not wait for the same one.
         mine = os.dup(self.sock.fileno())
         try:
             wait = Wait((mine,))
-            self.drain()
             while not self.ended and monotonic() < deadline:
                 yield wait.until(min(monotonic() + 0.05, deadline))  # another caller may drain what woke us
                 self.drain()
@@ -121,6 +123,7 @@ class Template:
             link = self._link
             if link is None or link.ended or not link.supervisor.alive:
                 if link is not None:
+                    link.close()
                     link.supervisor.give_back(link.slot)
                 link = self._link = self._start()
             return link

@@ -40,10 +40,11 @@ def app(supervisor: launch.Supervisor) -> Iterator[lambdalite.App]:
     """An App that is closed at the end, and leaves no environment behind."""
     made = lambdalite.App()
     yield made
+    guardian = made.supervisor().pid  # not the fixture's: a test may have killed that one
     made.close()
-    left = until(lambda: not environments(supervisor.pid))
+    gone = until(lambda: not environments(guardian))
 
-    assert left, f"left behind: {environments(supervisor.pid)}"
+    assert gone, f"left behind: {environments(guardian)}"
 
 
 def environments(guardian: int) -> list[psutil.Process]:

@@ -60,6 +60,12 @@ DEATHS: list[tuple[dict[str, Any], Failure, str, str]] = [
         "Runtime.MarshalError",
         "Unable to marshal response: Object of type set is not JSON serializable",
     ),
+    (
+        {"how": "deep"},
+        Failure.NOT_SERIALIZABLE,
+        "Runtime.MarshalError",
+        "Unable to marshal response: maximum recursion depth exceeded while encoding a JSON object",
+    ),
     ({"how": "fills_tmp"}, Failure.HANDLER, "OSError", "[Errno 28] No space left on device"),
 ]
 MEMORY = ["hog", "hog_in_a_child", "hog_in_a_thread", "hog_shared"]

@@ -1,0 +1,388 @@
+"""Environments: fresh or reused, counted, throttled, reaped; Apps: closed, forked, killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import crashing
+import psutil
+import pytest
+import shop
+from conftest import environments, until
+
+import lambdalite
+from lambdalite import App, Failure
+from lambdalite.clock import ManualClock
+from lambdalite.workers import launch
+
+# --- fresh and reused ---------------------------------------------------------------------------------------------
+
+
+def test_every_invocation_gets_a_fresh_environment(app: App) -> None:
+    """Globals, processes and /tmp start anew each time."""
+    counts = app.function(shop.count)
+    files = app.function(shop.write_and_list)
+
+    seen = [counts.invoke() for _ in range(4)]
+
+    assert [1, 1, 1, 1] == [count for count, _ in seen]
+    assert 4 == len({pid for _, pid in seen})
+    assert [["a"], ["b"]] == [files.invoke("a"), files.invoke("b")]
+
+
+def test_reused_environments_keep_globals_and_tmp(app: App) -> None:
+    """As AWS may do: the same process, its globals and its /tmp."""
+    counts = app.function(shop.count, reuse=True)
+    files = app.function(shop.write_and_list, reuse=True)
+
+    seen = [counts.invoke() for _ in range(3)]
+
+    assert [1, 2, 3] == [count for count, _ in seen]
+    assert 1 == len({pid for _, pid in seen})
+    assert [["a"], ["a", "b"]] == [files.invoke("a"), files.invoke("b")]
+
+
+def test_random_numbers_differ_between_environments(app: App) -> None:
+    """Forks of one template do not draw the same numbers."""
+    function = app.function(shop.random_numbers)
+
+    assert 5 == len({function.invoke() for _ in range(5)})
+
+
+def test_init_runs_once_for_the_template(app: App, tmp_path: Path) -> None:
+    """What init prints is in the first invocation's log only."""
+    (tmp_path / "mod.py").write_text("print('init ran')\ndef handler(event, context): return event\n")
+    function = app.load("mod.handler", root=tmp_path)
+
+    assert [True, False] == ["init ran" in function.run().log for _ in range(2)]
+
+
+def test_function_that_cannot_be_snapshotted_initialises_in_each_environment(app: App, tmp_path: Path) -> None:
+    """A thread left by init: every environment runs init itself, and the outcome says why."""
+    (tmp_path / "mod.py").write_text(
+        "import threading\nstop = threading.Event()\nthreading.Thread(target=stop.wait, daemon=True, name='ticker').start()\n"
+        "def handler(event, context): return [thread.name for thread in threading.enumerate()]\n"
+    )
+    function = app.load("mod.handler", root=tmp_path, timeout=10)
+
+    outcome = function.run()
+
+    assert "ticker" in outcome.value
+    assert any("ticker" in note for note in outcome.notes)
+    assert "ticker" in function.invoke()
+
+
+def test_timed_out_environment_is_never_used_again(app: App) -> None:
+    """With reuse too: the next invocation has another process and fresh globals."""
+    function = app.function(shop.count, name="count", reuse=True)
+    first = function.invoke()[1]
+    app.update(function, handler=shop.sleep, timeout=0.2)
+    assert Failure.TIMEOUT is function.run(30).failure
+    app.update(function, handler=shop.count, timeout=3)
+
+    count, pid = function.invoke()
+
+    assert (1, True) == (count, pid != first)
+
+
+def test_environment_that_died_while_idle_is_replaced(app: App) -> None:
+    """Killed from outside between two invocations: the next caller does not notice."""
+    function = app.function(shop.count, reuse=True)
+    function.invoke()
+    [template] = [process for process in environments(app.supervisor().pid) if process.children()]
+    killed = template.children()
+    for process in killed:
+        process.kill()
+    assert until(lambda: not any(process.is_running() for process in killed))
+
+    assert 1 == function.invoke()[0]
+
+
+# --- concurrency --------------------------------------------------------------------------------------------------
+
+
+def hold(function: lambdalite.Function[Any, Any], seconds: float = 30) -> threading.Thread:
+    """Keep one environment of a function in use, until the App closes or the time is over."""
+    thread = threading.Thread(target=lambda: function.run(seconds))
+    thread.start()
+    return thread
+
+
+def test_reserved_concurrency_throttles(app: App) -> None:
+    """The second caller is refused at once, with AWS's reason; with wait= it is refused when its patience ends."""
+    function = app.function(shop.sleep, timeout=1.5, reserved_concurrency=1)
+    holder = hold(function)
+    assert until(lambda: app.statistics().in_use == 1)
+
+    for wait in (None, 0.05):
+        with pytest.raises(lambdalite.TooManyRequests) as refused:
+            function.invoke(0, wait=wait)
+        assert "ReservedFunctionConcurrentInvocationLimitExceeded" == refused.value.reason
+    assert (429, "TooManyRequestsException") == (refused.value.status, refused.value.code)
+    assert "slept" == function.invoke(0, wait=True)
+    holder.join()
+    assert 2 == app.metrics.get("Throttles", "sleep")
+
+
+def test_reserved_concurrency_of_zero_is_the_kill_switch(app: App) -> None:
+    """Nothing runs."""
+    with pytest.raises(lambdalite.TooManyRequests):
+        app.function(shop.echo, reserved_concurrency=0).invoke(1)
+
+
+def test_account_limit_throttles(supervisor: launch.Supervisor) -> None:
+    """All functions without a reservation share what is left."""
+    with App(concurrency=1) as small:
+        sleeper = small.function(shop.sleep, timeout=1)
+        holder = hold(sleeper)
+        assert until(lambda: small.statistics().in_use == 1)
+        with pytest.raises(lambdalite.TooManyRequests) as refused:
+            small.function(shop.echo).invoke(1)
+        holder.join()
+
+    assert "ConcurrentInvocationLimitExceeded" == refused.value.reason
+
+
+def test_reservations_leave_a_hundred(app: App) -> None:
+    """AWS's message; nothing is registered."""
+    with pytest.raises(lambdalite.InvalidParameterValue, match=r"below its minimum value of \[100\]\."):
+        app.function(shop.echo, reserved_concurrency=901)
+    assert 0 == len(app)
+
+
+def test_idle_environments_end_by_the_clock(supervisor: launch.Supervisor) -> None:
+    """After 600 s of the App's clock, not a moment earlier."""
+    clock = ManualClock()
+    with App(clock=clock, reuse=True) as app:
+        app.function(shop.echo).invoke(1)
+        clock.advance(599)
+        assert 1 == app.statistics().idle
+        clock.advance(1)
+        assert 0 == app.statistics().idle
+
+
+def test_provisioned_environments_are_kept(supervisor: launch.Supervisor) -> None:
+    """They are initialised ahead and never reaped."""
+    clock = ManualClock()
+    with App(clock=clock) as app:
+        app.function(shop.echo, reuse=True, provisioned_concurrency=2).invoke(1)
+        assert 2 <= app.statistics().idle
+        clock.advance(hours=1)
+        assert 2 == app.statistics().idle
+
+
+# --- Apps and hosts -----------------------------------------------------------------------------------------------
+
+
+def test_closed_app_refuses(supervisor: launch.Supervisor) -> None:
+    """A sentence; closing twice is fine."""
+    app = App()
+    function = app.function(shop.echo)
+    app.close()
+    app.close()
+
+    with pytest.raises(lambdalite.UsageError, match="this App is closed"):
+        function.invoke(1)
+
+
+def test_two_apps_do_not_meet(supervisor: launch.Supervisor) -> None:
+    """The same name in two Apps is two functions; closing one leaves the other."""
+    with App() as one, App() as other:
+        first, second = one.function(shop.echo), other.function(shop.count, name="echo")
+        assert 7 == first.invoke(7)
+        one.close()
+        assert 1 == second.invoke()[0]
+
+
+def test_guardian_killed_is_replaced(app: App) -> None:
+    """SIGKILL of the guardian takes everything below it; the next invocation has new processes."""
+    function = app.function(shop.count, reuse=True)
+    before = function.invoke()[1]
+    assert before
+    family = environments(app.supervisor().pid)
+    os.kill(app.supervisor().pid, signal.SIGKILL)
+    assert until(lambda: not any(process.is_running() for process in family))
+
+    assert 1 == function.invoke()[0]
+
+
+def test_template_killed_is_replaced(app: App) -> None:
+    """So is a template."""
+    function = app.function(shop.echo)
+    function.invoke(1)
+    for process in psutil.Process(app.supervisor().pid).children():
+        for template in process.children():
+            template.kill()
+
+    assert 2 == function.invoke(2)
+
+
+HOST = """
+import os, sys, threading, time
+sys.path.insert(0, {here!r})
+import lambdalite, crashing, shop
+app = lambdalite.App()
+function = app.function(shop.sleep, timeout=60)
+daemon = app.function(crashing.die, name="daemon", reuse=True)
+daemon.invoke({{"how": "daemon"}})
+threading.Thread(target=lambda: function.run(60), daemon=True).start()
+while not app.statistics().in_use:
+    time.sleep(0.001)
+print(app.supervisor().pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_nothing_outlives_a_host_killed_with_9() -> None:
+    """Guardian, zygote, template, environments and a handler's daemon: all gone."""
+    code = HOST.format(here=str(Path(__file__).parent))
+    host = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    assert host.stdout is not None
+    with host.stdout:
+        guardian = psutil.Process(int(host.stdout.readline()))
+        family = [guardian, *guardian.children(recursive=True)]
+        host.kill()
+        host.wait()
+
+    assert len(family) >= 5
+    assert until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
+
+
+FORKING = """
+import os, sys
+sys.path.insert(0, {here!r})
+import lambdalite, shop
+app = lambdalite.App()
+function = app.function(shop.count, reuse=True)
+before = function.invoke()
+pid = os.fork()
+if not pid:
+    answer = function.invoke()
+    ok = answer[0] == 1
+    app.close()
+    os._exit(0 if ok else 1)
+_, status = os.waitpid(pid, 0)
+after = function.invoke()
+print(os.waitstatus_to_exitcode(status), after[0], after[1] == before[1])
+app.close()
+"""
+
+
+def test_forked_host_has_processes_of_its_own() -> None:
+    """The child's invocations run in new environments; the parent's are untouched."""
+    code = FORKING.format(here=str(Path(__file__).parent))
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=50, check=False)
+
+    assert ("0 2 True\n", "") == (done.stdout, done.stderr)
+
+
+def test_hundreds_of_invocations_leave_nothing(app: App) -> None:
+    """Descriptors, threads and processes of the host are as before."""
+    function = app.function(shop.echo, reuse=True)
+    fresh = app.function(shop.echo, name="fresh")
+    host = psutil.Process()
+
+    def state() -> tuple[int, int]:
+        return host.num_fds(), host.num_threads()
+
+    for _ in range(3):
+        function.invoke(1)
+        fresh.invoke(1)
+    before = state()
+    for n in range(300):
+        function.invoke(n)
+        if n % 6 == 0:
+            fresh.invoke(n)
+
+    assert until(lambda: state() == before)
+
+
+# --- bad input ----------------------------------------------------------------------------------------------------
+
+
+def test_bad_events_are_refused_and_lose_nothing(app: App) -> None:
+    """Unserialisable, NaN, circular, oversize, not JSON: AWS's codes, and the function still works."""
+    function = app.function(shop.echo, reuse=True)
+    circular: list[Any] = []
+    circular.append(circular)
+
+    for event in ({"a": {1}}, float("nan"), circular, b"{nope", b"NaN", b"\xff"):
+        with pytest.raises(lambdalite.InvalidRequestContent):
+            function.invoke(event)
+    with pytest.raises(lambdalite.RequestTooLarge, match="Request must be smaller than 6291456 bytes"):
+        function.invoke("x" * (6 << 20))
+    assert len("x" * 6_291_454) == len(function.invoke("x" * 6_291_454))
+
+
+def test_import_that_never_ends_is_an_init_error(app: App, tmp_path: Path) -> None:
+    """It is stopped at init_timeout, in AWS's words, and reported."""
+    (tmp_path / "mod.py").write_text("while True: pass\n")
+
+    outcome = app.load("mod.handler", root=tmp_path, init_timeout=0.3).run()
+
+    assert (Failure.INIT, "Sandbox.Timedout") == (outcome.failure, outcome.error_type)
+    assert outcome.error_message.endswith("Task timed out after 0.30 seconds")
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "message"),
+    [
+        ("raise ValueError('at import')", "ValueError", "at import"),
+        ("import sys; sys.exit(4)", "Runtime.ExitError", "exit status 4"),
+        ("import os; os.abort()", "Runtime.ExitError", "signal: aborted"),
+        ("import os, signal; os.kill(os.getpid(), 9)", "Runtime.ExitError", "signal: killed"),
+        ("hoard = []\nwhile True: hoard.append(bytearray(1 << 20))", "Runtime.ExitError", "signal: killed"),
+    ],
+)
+def test_init_can_die_in_every_way(app: App, tmp_path: Path, body: str, kind: str, message: str) -> None:
+    """What happens during import is an init failure in AWS's words; the next invocation tries again."""
+    (tmp_path / "mod.py").write_text(f"import os\nif not os.environ.get('GOOD'):\n    {body.replace(chr(10), chr(10) + '    ')}\n"
+                                     "def handler(event, context): return 'good'\n")
+    function = app.load("mod.handler", root=tmp_path, timeout=10)
+
+    for _ in range(2):
+        outcome = function.run()
+        assert kind == outcome.error_type
+        assert outcome.error_message.endswith(message)
+        assert outcome.failure in (Failure.INIT, Failure.OUT_OF_MEMORY)
+    app.update(function, environment={"GOOD": "1"})
+    assert "good" == function.invoke()
+
+
+def test_duplicate_names_conflict(app: App) -> None:
+    """Two functions of one name are a mistake; the same one decorated again is a new revision."""
+    app.function(shop.echo)
+
+    with pytest.raises(lambdalite.ResourceConflict, match="Function already exist: echo"):
+        app.function(shop.count, name="echo")
+
+
+def test_descriptors_running_out_is_said(app: App) -> None:
+    """Before the application is hurt: a sentence, and what is there goes on."""
+    import resource
+
+    function = app.function(shop.echo, reuse=True)
+    function.invoke(1)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(fd) for fd in os.listdir("/proc/self/fd"))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, hard))
+    try:
+        with pytest.raises(lambdalite.ServiceException, match="no file descriptors left"):
+            app.function(shop.count).invoke()
+        assert 2 == function.invoke(2)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_crash_catalogue_covers_every_way() -> None:
+    """Every ``how_…`` of the crashing module is used by a test."""
+    text = "".join((Path(__file__).parent / name).read_text() for name in ("test_crash_catalogue.py", "test_environments.py"))
+    ways = [name.removeprefix("how_") for name in vars(crashing) if name.startswith("how_")]
+
+    assert [] == [way for way in ways if f'"{way}"' not in text]
