@@ -183,7 +183,13 @@ class Guardian:
         if not size:
             return  # a zombie: its death arrives by pidfd
         if one.children and size > self.board.peak(one.slot):
-            size = one.confirm()  # whether it is to kill or only to report: what forks share counts once
+            # What forks share counts once. To kill, that must be known at once; to report, now and then will do, since
+            # reading it makes a process that is growing wait, and us with it.
+            if size <= one.limit and now < one.confirm_due:
+                one.due = now + watch.interval(size, one.limit)
+                return
+            one.confirm_due = now + watch.CONFIRM_INTERVAL
+            size = one.confirm()
         if self.board.owned(one.slot, one.generation):
             self.board.raise_peak(one.slot, size)
         if size > one.limit:

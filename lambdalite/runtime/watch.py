@@ -24,6 +24,8 @@ SHORTEST, LONGEST = 0.001, 0.01  # seconds between two looks at a busy process; 
 IDLE_INTERVAL = 0.5  # seconds between two looks at an idle one: AWS freezes those
 TREE_INTERVAL = 0.01  # seconds between two searches for descendants
 
+CONFIRM_INTERVAL = 0.1  # seconds between two exact readings of a tree that is within its limit
+
 
 def interval(size: int, limit: int, rate: float = RATE) -> float:
     """Seconds until a busy process of this size must be looked at again."""
@@ -34,7 +36,7 @@ class Watched:
     """One registered process and its descendants. Owned by the guardian's only thread."""
 
     __slots__ = (
-        "children", "cpu_share", "due", "generation", "group", "limit", "pid", "pidfd", "role", "size", "slot", "statm",
+        "children", "confirm_due", "cpu_share", "due", "generation", "group", "limit", "pid", "pidfd", "role", "size", "slot", "statm",
         "throttle", "tree_due",
     )  # fmt: skip
 
@@ -46,7 +48,7 @@ class Watched:
         self.pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
         self.statm = _open_statm(pid)
         self.children: tuple[int, ...] = ()
-        self.due = self.tree_due = 0.0
+        self.due = self.tree_due = self.confirm_due = 0.0
         self.size = 0
         self.group = None
         self.throttle = None

@@ -207,10 +207,13 @@ class Environment:
             self.phase = step(self.phase, Event.FAIL)
             return None
         if last is None:
-            # No last word: the process lives and has closed its channel, or its parent went with it.
+            # No last word: its template went with it, or it lives and hijacked the channel.
             self.kill()
             yield from self._link_gone()
-        self.phase = step(self.phase, Event.FAIL)
+            if self._link.ended_at < sent:
+                return None
+        else:
+            self.phase = step(self.phase, Event.FAIL)
         status = None if last is None else last.get("status")
         death = yield from self._death(status, self._slot.index)
         return diagnose.exited(death, invocation.request_id)

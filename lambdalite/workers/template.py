@@ -43,6 +43,7 @@ class Link:
         self._buffer = bytearray()
         self.ended = False
         self.status: int | None = None
+        self.ended_at = float("inf")  # when the zygote found it dead, monotonic seconds
         self.unsafe = ""
         self.served = False  # an environment forked over it has become ready
 
@@ -76,7 +77,8 @@ class Link:
                 told = frames.decode_meta(bytes(self._buffer[frames.HEAD_SIZE : frames.HEAD_SIZE + meta]))
                 self.unsafe = str(told.get("reason", "init left something that cannot be forked"))
         last = frames.find_exit(self._buffer)
-        self.status = None if last is None else last.get("status")
+        if last is not None:
+            self.status, self.ended_at = last.get("status"), last.get("at", self.ended_at)
 
     def obituary(self) -> Plan[None]:
         """Wait until it is known how the process ended (at most `KILL_PATIENCE`)."""

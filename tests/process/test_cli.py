@@ -81,7 +81,7 @@ def test_report_as_json(here: Path) -> None:
     """``--report`` gives the facts of the REPORT line to a program."""
     done = cli("invoke", "shop:decorated", "--report", cwd=here)
 
-    assert 512 == json.loads(done.stderr)["memory_size_mb"]
+    assert 512 == json.loads(done.stderr)["metrics"]["memorySizeMB"]
 
 
 @pytest.mark.parametrize(
