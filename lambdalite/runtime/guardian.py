@@ -189,7 +189,7 @@ class Guardian:
                 one.due = now + watch.interval(size, one.limit)
                 return
             one.confirm_due = now + watch.CONFIRM_INTERVAL
-            size = one.confirm()
+            size = self.confirm(one) if size > one.limit else one.confirm()
         if self.board.owned(one.slot, one.generation):
             self.board.raise_peak(one.slot, size)
         if size > one.limit:
@@ -198,6 +198,17 @@ class Guardian:
             one.due = now + watch.IDLE_INTERVAL
         else:
             one.due = now + (watch.interval(size, one.limit) if busy else watch.IDLE_INTERVAL)
+
+    def confirm(self, one: Watched) -> int:
+        """Exact size of a tree that seems to be over its limit; stopped meanwhile, or it would grow by as much again."""
+        if one.largest > one.limit:
+            return one.size  # one process alone is over: nothing shared can excuse that
+        pids = (one.pid, *one.children)
+        _signal_all(pids, signal.SIGSTOP)
+        size = one.confirm()
+        if size <= one.limit:
+            _signal_all(pids, signal.SIGCONT)
+        return size
 
     def throttle(self, one: Watched, now: float, busy: bool) -> None:
         """Keep one tree to its CPU share."""
@@ -367,6 +378,14 @@ def _sender(ancillary: list) -> int:
         if level == socket.SOL_SOCKET and kind == getattr(socket, "SCM_CREDENTIALS", None):
             return int(_CREDENTIALS.unpack_from(data)[0])
     return 0
+
+
+def _signal_all(pids: tuple[int, ...], number: int) -> None:
+    for pid in pids:
+        try:
+            os.kill(pid, number)
+        except ProcessLookupError:
+            continue
 
 
 def _signal(pidfd: int, pid: int) -> None:

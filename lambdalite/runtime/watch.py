@@ -36,7 +36,7 @@ class Watched:
     """One registered process and its descendants. Owned by the guardian's only thread."""
 
     __slots__ = (
-        "children", "confirm_due", "cpu_share", "due", "generation", "group", "limit", "pid", "pidfd", "role", "size", "slot", "statm",
+        "children", "confirm_due", "cpu_share", "due", "generation", "group", "largest", "limit", "pid", "pidfd", "role", "size", "slot", "statm",
         "throttle", "tree_due",
     )  # fmt: skip
 
@@ -49,7 +49,7 @@ class Watched:
         self.statm = _open_statm(pid)
         self.children: tuple[int, ...] = ()
         self.due = self.tree_due = self.confirm_due = 0.0
-        self.size = 0
+        self.size = self.largest = 0
         self.group = None
         self.throttle = None
 
@@ -64,9 +64,11 @@ class Watched:
         if forked or now >= self.tree_due:
             self.children = tuple(descendants(self.pid)) if self.role == "environment" else ()
             self.tree_due = now + TREE_INTERVAL if not self.children else now + TREE_INTERVAL / 2
-        size = resident(self.statm)
+        size = self.largest = resident(self.statm)
         for child in self.children:
-            size += _resident_of(child)
+            own = _resident_of(child)
+            size += own
+            self.largest = max(self.largest, own)
         self.size = size
         return size
 

@@ -216,9 +216,10 @@ def test_template_killed_is_replaced(app: App) -> None:
     """So is a template."""
     function = app.function(shop.echo)
     function.invoke(1)
-    for process in psutil.Process(app.supervisor().pid).children():
-        for template in process.children():
-            template.kill()
+    family = environments(app.supervisor().pid)
+    for template in [process for process in family if process.children()]:
+        template.kill()
+    assert until(lambda: not any(process.is_running() for process in family))
 
     assert 2 == function.invoke(2)
 

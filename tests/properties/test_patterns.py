@@ -15,9 +15,30 @@ from lambdalite.patterns.pattern import Pattern
 # Few names and few values, so that patterns and events often meet.
 NAMES = st.sampled_from(["a", "b", "c", "a.b", "b.c", "A"])
 TEXTS = st.sampled_from(
-    ["", "x", "y", "xy", "yx", "xyx", "X", "xY", "10.0.0.1", "10.0.0.01", "10.0.1.9", "::1", "0:0::1", "ß", "SS", "k", "\u212a", "xß"]
+    [
+        "",
+        "x",
+        "y",
+        "xy",
+        "yx",
+        "xyx",
+        "X",
+        "xY",
+        "10.0.0.1",
+        "10.0.0.01",
+        "10.0.1.9",
+        "::1",
+        "0:0::1",
+        "ß",
+        "SS",
+        "k",
+        "\u212a",
+        "xß",
+    ]
 )
-NUMBERS = st.sampled_from([0, 1, 1.0, -1, 2, 2.5, 1e3, 5_000_000_000, 5_000_000_001, 1e12, 0.1234567, -0.0, 123456789012])
+NUMBERS = st.sampled_from(
+    [0, 1, 1.0, -1, 2, 2.5, 1e3, 5_000_000_000, 5_000_000_001, 1e12, 0.1234567, -0.0, 123456789012]
+)
 SCALARS = st.one_of(TEXTS, NUMBERS, st.booleans(), st.none())
 
 # --- patterns
@@ -134,7 +155,17 @@ def _some_choice(tests: Any, sightings: Any) -> bool:
     choices = []
     for test in tests:
         seen = [(value, places) for name, value, places in sightings if name == test.name]
-        choices.append([places for value, places in seen if any(passes(json.loads(leaf.wanted()), value) for leaf in test.leaves if leaf.wanted() != '{"exists": false}')])
+        choices.append(
+            [
+                places
+                for value, places in seen
+                if any(
+                    passes(json.loads(leaf.wanted()), value)
+                    for leaf in test.leaves
+                    if leaf.wanted() != '{"exists": false}'
+                )
+            ]
+        )
         if test.absent:
             choices[-1].append(("absent", [places for _, places in seen]))
     return any(_stands(choice) for choice in product(*choices))
