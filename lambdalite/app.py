@@ -34,6 +34,7 @@ from lambdalite.runtime import marshal
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import TracebackType
+    from typing import Self
 
     from lambdalite.clock import Clock
     from lambdalite.enforcement import Enforcement
@@ -139,8 +140,10 @@ class App:
             options: as for `function`; ``name`` defaults to the string's last part.
         """
         if not isinstance(handler, str):
-            raise UsageError(f"load() takes a handler string such as 'module.function', not {handler!r}: use function() for it")
-        folder = None if root is None else os.path.abspath(os.fspath(root))  # noqa: PTH100 - a plain string is wanted
+            raise UsageError(
+                f"load() takes a handler string such as 'module.function', not {handler!r}: use function() for it"
+            )
+        folder = None if root is None else os.path.abspath(os.fspath(root))
         return self._add(handler, folder, options)
 
     def _add(self, handler: Any, root: str | None, options: dict[str, Any]) -> Function[Any, Any]:
@@ -182,7 +185,9 @@ class App:
         made = self[function] if isinstance(function, str) else function
         before = made.version
         if "name" in options and options["name"] != before.name:
-            raise InvalidParameterValue(f"a function's name cannot change: {before.name!r} was asked to become {options['name']!r}")
+            raise InvalidParameterValue(
+                f"a function's name cannot change: {before.name!r} was asked to become {options['name']!r}"
+            )
         settings = {field.name: getattr(before.config, field.name) for field in attrs.fields(type(before.config))}
         config = configure({**settings, **options})
         version = attrs.evolve(
@@ -194,7 +199,7 @@ class App:
         before = made.version
         self._capacity.register(version.config)
         self._registry.replace(version)
-        made.__init__(self, version)  # type: ignore[misc] - the same handle, another version
+        made.rebind(version)
         self._capacity.retire(before)
         return made
 
@@ -247,7 +252,9 @@ class App:
 
     def _named(self, name: str, qualifier: str | None) -> Function[Any, Any]:
         if not isinstance(name, str):
-            raise UsageError(f"invoke a function by its name, not {name!r}: Function objects have invoke() of their own")
+            raise UsageError(
+                f"invoke a function by its name, not {name!r}: Function objects have invoke() of their own"
+            )
         return self._functions[self._registry.resolve(name, qualifier).name]
 
     def plan(
@@ -263,7 +270,9 @@ class App:
         """Steps 0-2 of the walk, then the walk itself, for one of the two drivers to run."""
         payload = _encode(event)  # 0
         if len(payload) > limits.REQUEST_BYTES:
-            raise RequestTooLarge(f"Request must be smaller than {limits.REQUEST_BYTES} bytes for the InvokeFunction operation")
+            raise RequestTooLarge(
+                f"Request must be smaller than {limits.REQUEST_BYTES} bytes for the InvokeFunction operation"
+            )
         if self._closed:
             self._open()
         capacity = self._capacity
@@ -307,7 +316,10 @@ class App:
             self._keeper = Keeper(weakref.ref(self._capacity), self._capacity.idle_seconds)
             self._keeper.start()
         else:
-            self.clock.subscribe(self._capacity.reap)  # type: ignore[attr-defined] - a clock driven by hand
+            self.clock.subscribe(self._reap)
+
+    def _reap(self) -> None:
+        self._capacity.reap()
 
     # --- what is going on -----------------------------------------------------------------------------------------
 
@@ -366,7 +378,7 @@ class App:
         if supervisor is not None:
             launch.release(supervisor)
 
-    def __enter__(self) -> App:
+    def __enter__(self) -> Self:
         self._open()
         return self
 
@@ -517,4 +529,3 @@ def _after_fork_in_child() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_after_fork_in_child)
-

@@ -37,6 +37,10 @@ class Clock(Protocol):
         """Seconds on a clock that never goes back."""
         ...
 
+    def subscribe(self, callback: Callable[[], object]) -> None:
+        """Call ``callback`` when the clock is moved by hand; a clock that runs by itself calls nobody."""
+        ...
+
 
 class SystemClock:
     """The machine's own clocks."""
@@ -50,6 +54,9 @@ class SystemClock:
     def elapsed(self) -> float:
         """The operating system's monotonic clock, seconds."""
         return monotonic()
+
+    def subscribe(self, callback: Callable[[], object]) -> None:
+        """Nobody moves this clock, so nobody is called."""
 
     def __repr__(self) -> str:
         return "SystemClock()"

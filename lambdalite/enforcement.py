@@ -106,7 +106,9 @@ _TITLES = {"tmp": "/tmp", "files": "open files", "signals": "signals to the host
 
 
 def _rows(config: FunctionConfig, report: dict[str, Any], applied: dict[str, Any]) -> Iterator[Mechanism]:
-    yield Mechanism("timeout", enforced=True, how="deadline kept by the caller; SIGKILL of the process tree by the guardian")
+    yield Mechanism(
+        "timeout", enforced=True, how="deadline kept by the caller; SIGKILL of the process tree by the guardian"
+    )
     yield Mechanism("memory", enforced=True, how=str(report.get("memory", "sampling")))
     if config.cpu == "aws":
         yield Mechanism("cpu share", enforced=True, how=str(report.get("cpu", "SIGSTOP and SIGCONT")))
@@ -122,17 +124,22 @@ def _rows(config: FunctionConfig, report: dict[str, Any], applied: dict[str, Any
 def _row(title: str, found: dict[str, Any]) -> Mechanism:
     detail = found.get("detail") or found.get("reason") or ""
     how = str(found.get("how", ""))
-    return Mechanism(title, enforced=bool(found.get("enforced")), how=f"{how}: {detail}" if how and detail else how or str(detail))
+    return Mechanism(
+        title, enforced=bool(found.get("enforced")), how=f"{how}: {detail}" if how and detail else how or str(detail)
+    )
 
 
 def _orphans(report: dict[str, Any]) -> Mechanism:
     space = report.get("pid_namespace", {})
     if space.get("enforced"):
-        return Mechanism("nothing outlives the host", enforced=True, how="PID namespace, and the guardian watches the host")
+        return Mechanism(
+            "nothing outlives the host", enforced=True, how="PID namespace, and the guardian watches the host"
+        )
     return Mechanism(
         "nothing outlives the host",
         enforced=True,
-        how=f"guardian and zygote watch each other; killed in the same instant, daemons of handlers may survive ({space.get('reason', 'no PID namespace')})",
+        how="guardian and zygote watch each other; killed in the same instant, daemons of handlers may survive "
+        f"({space.get('reason', 'no PID namespace')})",
     )
 
 

@@ -161,7 +161,7 @@ class FunctionError(LambdaliteError):
 
     @property
     def type(self) -> str:
-        """AWS's errorType: the exception's class name, or Sandbox.Timedout, Runtime.ExitError, …"""
+        """AWS's errorType: the exception's class name, Sandbox.Timedout, Runtime.ExitError and the like."""
         return self.outcome.error_type
 
     @property

@@ -39,7 +39,11 @@ class Function(Generic[E, A]):
 
     def __init__(self, app: App, version: Version) -> None:
         self._app = app
-        self._version = version  # replaced as a whole by App.update
+        self.rebind(version)
+
+    def rebind(self, version: Version) -> None:
+        """Stand for another version from now on (`App.update` does this)."""
+        self._version = version
         handler = version.handler
         if not isinstance(handler, str):
             functools.update_wrapper(cast("Callable[..., Any]", self), handler, updated=())
@@ -80,7 +84,9 @@ class Function(Generic[E, A]):
         """
         handler = self._version.handler
         if isinstance(handler, str):
-            raise UsageError(f"{self.name} was loaded from '{handler}' and has no callable here: use {self.name}.invoke(event)")
+            raise UsageError(
+                f"{self.name} was loaded from '{handler}' and has no callable here: use {self.name}.invoke(event)"
+            )
         return cast("A", handler(*args, **kwargs))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -198,4 +204,6 @@ class Function(Generic[E, A]):
         """
         from lambdalite.mapping import run_many
 
-        return cast("Iterator[A]", run_many(self, events, concurrency=concurrency, progress=progress, outcomes=outcomes))
+        return cast(
+            "Iterator[A]", run_many(self, events, concurrency=concurrency, progress=progress, outcomes=outcomes)
+        )

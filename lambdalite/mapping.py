@@ -107,7 +107,9 @@ class Progress:
         """What the bar says now."""
         done, failed = len(self._done), sum(not ok for ok in self._done)
         elapsed = max(monotonic() - self._began, 1e-6)
-        parts = [f"{self._label} {done}" if self._total is None else f"{self._label} {self._bar(done)} {done}/{self._total}"]
+        parts = [
+            f"{self._label} {done}" if self._total is None else f"{self._label} {self._bar(done)} {done}/{self._total}"
+        ]
         parts.append(f"{done / elapsed:,.0f}/s")
         if self._total and 0 < done < self._total:
             parts.append(f"{(self._total - done) * elapsed / done:.0f} s left")

@@ -1,7 +1,7 @@
 """The pytest plugin: one fixture, `faas`, an App that dies with its test.
 
-Imported in every pytest run of everybody who has lambdalite installed, so it imports nothing of ours until the fixture is
-used.
+Imported in every pytest run of everybody who has lambdalite installed, so it imports nothing of ours until the fixture
+is used.
 """
 
 from __future__ import annotations
@@ -18,7 +18,9 @@ if TYPE_CHECKING:
 
 __all__ = ["faas"]
 
-_MARKER = "lambdalite(**options): options of the App behind the `faas` fixture, such as concurrency=10 or isolation='strict'"
+_MARKER = (
+    "lambdalite(**options): options of the App behind the `faas` fixture, such as concurrency=10 or isolation='strict'"
+)
 _KEPT = 20  # invocations shown with a failed test: the last ones
 
 
@@ -52,14 +54,18 @@ def _lambdalite_processes() -> Iterator[None]:
 def faas(request: pytest.FixtureRequest, _lambdalite_processes: None) -> Iterator[App]:
     """An App that dies with its test, on a clock that only the test moves (``faas.clock.advance(minutes=10)``).
 
-    Handlers run for real, in real environments with real limits. A failed test shows what they logged. Options of the App
-    come from ``@pytest.mark.lambdalite(…)``.
+    Handlers run for real, in real environments with real limits. A failed test shows what they logged. Options of the
+    App come from ``@pytest.mark.lambdalite(…)``.
     """
     from lambdalite.app import App
     from lambdalite.clock import ManualClock
 
     options: dict[str, Any] = {"isolation": request.config.getini("lambdalite_isolation"), "clock": ManualClock()}
-    for marker in reversed(list(request.node.iter_markers("lambdalite"))):
+    for marker in reversed(list(request.node.iter_markers("lambdalite"))):  # the nearest comes last, and wins
+        if marker.args:
+            raise pytest.UsageError(
+                f"@pytest.mark.lambdalite takes options by name, such as concurrency=10, not {marker.args}"
+            )
         options.update(marker.kwargs)
     with App(**options) as app:
         story = _Story(app)
@@ -89,7 +95,7 @@ class _Story:
         self._stop()
 
     def text(self) -> str:
-        """What the handlers logged; empty if nothing was invoked."""
+        """What the handlers logged, with each REPORT line; empty if nothing was invoked."""
         from lambdalite.observe.lines import printable
 
         parts = [printable(f"{outcome.version.name}:\n{outcome.log}").rstrip() for outcome in self._outcomes]
@@ -103,9 +109,11 @@ _STORY = pytest.StashKey[_Story]()
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) -> Any:
-    """Add what the handlers logged to the report of a failed test."""
+    """Add what the handlers logged to the report of a failed test, or of a fixture that failed around it."""
     report = yield
     story = item.stash.get(_STORY, None)
-    if story is not None and report.when == "call" and report.failed and story.text():
+    if story is not None and report.failed and story.text():
         report.sections.append(("lambdalite invocations", story.text()))
+    if story is not None and report.when == "teardown":
+        del item.stash[_STORY]  # items live as long as the session: their outcomes need not
     return report

@@ -388,7 +388,7 @@ class Capacity:
         for fleet in self._fleets.values():
             fleet.template.abandon()
             for environment in fleet.idle:
-                environment.channel.close()
+                environment.abandon()
         self._fleets = {}
 
     def statistics(self) -> Statistics:
@@ -407,5 +407,3 @@ class Capacity:
 def _wake(waiter: Waiter | None) -> None:
     if waiter is not None:
         waiter.turn.give()
-
-

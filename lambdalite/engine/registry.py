@@ -80,7 +80,9 @@ class Registry:
                 )
             name, written = parts
             if written and qualifier and written != qualifier:
-                raise InvalidParameterValue("The derived qualifier from the function name does not match the specified qualifier.")
+                raise InvalidParameterValue(
+                    "The derived qualifier from the function name does not match the specified qualifier."
+                )
             qualifier = qualifier or written
             found = self._functions.get(name)
         if found is None or qualifier not in (None, names.LATEST):

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lambdalite.observe import Observatory
     from lambdalite.workers.diagnose import Verdict
     from lambdalite.workers.environment import Environment
+    from lambdalite.workers.inline import InlineEnvironment
     from lambdalite.workers.waiting import Plan
 
 __all__ = ["walk"]
@@ -72,15 +73,17 @@ def walk(
     return outcome
 
 
-def _tell_started(observatory: Observatory, environment: Environment) -> None:
+def _tell_started(observatory: Observatory, environment: Environment | InlineEnvironment) -> None:
     if observatory.observers.active:
         cold = (environment.init_seconds or 0.0) * 1000
         how = "fork" if environment.template.snapshot else "init"
         observatory.observers.emit(EnvironmentStarted(environment.version.name, environment.id, cold, how))
 
 
-def _init_failed(environment: Environment, invocation: Invocation, verdict: Verdict, began_at: float) -> Outcome:
-    output, dropped = environment.channel.take_output()
+def _init_failed(
+    environment: Environment | InlineEnvironment, invocation: Invocation, verdict: Verdict, began_at: float
+) -> Outcome:
+    output, dropped = environment.take_output()
     return Outcome(
         invocation.request_id,
         invocation.version,

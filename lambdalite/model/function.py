@@ -17,6 +17,11 @@ if TYPE_CHECKING:
 
 __all__ = ["FunctionConfig", "Version"]
 
+
+def _frozen(given: Mapping[str, str]) -> Mapping[str, str]:
+    return MappingProxyType(dict(given))
+
+
 _TIERS = ("process", "strict", "inline")
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # B: ApplicationLogLevel
 
@@ -50,11 +55,11 @@ class FunctionConfig:
     memory: int = limits.MEMORY_MIB_DEFAULT
     timeout: float = limits.TIMEOUT_DEFAULT
     ephemeral_storage: int = limits.EPHEMERAL_STORAGE_MIB_DEFAULT
-    environment: Mapping[str, str] = attrs.field(factory=dict, converter=lambda given: MappingProxyType(dict(given)))
+    environment: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     reserved_concurrency: int | None = None
     provisioned_concurrency: int = 0
     description: str = ""
-    tags: Mapping[str, str] = attrs.field(factory=dict, converter=lambda given: MappingProxyType(dict(given)))
+    tags: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen)
     isolation: str = "process"
     reuse: bool = False
     init_timeout: float = limits.INIT_TIMEOUT_DEFAULT
@@ -77,8 +82,12 @@ class FunctionConfig:
 
     @property
     def cpu_share(self) -> float:
-        """vCPUs that AWS gives this much memory."""
+        """VCPUs that AWS gives this much memory."""
         return self.memory / limits.MEMORY_PER_VCPU_MIB
+
+
+def _key(version: Version) -> tuple[str, str, int]:
+    return (version.config.name, version.number, version.revision)
 
 
 @attrs.frozen(kw_only=True, eq=False)
@@ -102,7 +111,9 @@ class Version:
     revision: int = 0
     #: What environments are kept under: equal keys run the same code with the same settings.
     key: tuple[str, str, int] = attrs.field(
-        init=False, repr=False, default=attrs.Factory(lambda self: (self.config.name, self.number, self.revision), takes_self=True)
+        init=False,
+        repr=False,
+        default=attrs.Factory(_key, takes_self=True),
     )
 
     @property
@@ -278,10 +289,27 @@ def _paths(option: str, value: Any) -> Iterable[str]:
 
 # S: SEMANTICS 10; AWS refuses these names.
 RESERVED_VARIABLES = frozenset(
-    "_HANDLER _X_AMZN_TRACE_ID AWS_DEFAULT_REGION AWS_REGION AWS_EXECUTION_ENV AWS_LAMBDA_FUNCTION_NAME "
-    "AWS_LAMBDA_FUNCTION_MEMORY_SIZE AWS_LAMBDA_FUNCTION_VERSION AWS_LAMBDA_INITIALIZATION_TYPE "
-    "AWS_LAMBDA_LOG_GROUP_NAME AWS_LAMBDA_LOG_STREAM_NAME AWS_ACCESS_KEY AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY "
-    "AWS_SESSION_TOKEN AWS_LAMBDA_RUNTIME_API LAMBDA_TASK_ROOT LAMBDA_RUNTIME_DIR AWS_LAMBDA_MAX_CONCURRENCY".split()
+    [
+        "_HANDLER",
+        "_X_AMZN_TRACE_ID",
+        "AWS_DEFAULT_REGION",
+        "AWS_REGION",
+        "AWS_EXECUTION_ENV",
+        "AWS_LAMBDA_FUNCTION_NAME",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+        "AWS_LAMBDA_FUNCTION_VERSION",
+        "AWS_LAMBDA_INITIALIZATION_TYPE",
+        "AWS_LAMBDA_LOG_GROUP_NAME",
+        "AWS_LAMBDA_LOG_STREAM_NAME",
+        "AWS_ACCESS_KEY",
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_LAMBDA_RUNTIME_API",
+        "LAMBDA_TASK_ROOT",
+        "LAMBDA_RUNTIME_DIR",
+        "AWS_LAMBDA_MAX_CONCURRENCY",
+    ]
 )
 
 _CHECKS: dict[str, Callable[[str, Any], Iterable[str]]] = {

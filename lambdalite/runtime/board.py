@@ -89,7 +89,7 @@ class Board:
 
     def peak(self, slot: int) -> int:
         """The most memory seen since `begin`, bytes."""
-        return _u64.unpack_from(self._map, slot * SLOT_BYTES + _PEAK)[0]
+        return int(_u64.unpack_from(self._map, slot * SLOT_BYTES + _PEAK)[0])
 
     @property
     def sleeping(self) -> bool:
@@ -123,7 +123,7 @@ class Board:
 
     def owned(self, slot: int, generation: int) -> bool:
         """Is the slot still that process's?"""
-        return _u32.unpack_from(self._map, slot * SLOT_BYTES)[0] == generation
+        return bool(_u32.unpack_from(self._map, slot * SLOT_BYTES)[0] == generation)
 
     def raise_peak(self, slot: int, size: int, cpu_us: int = 0) -> None:
         """Note what was seen."""

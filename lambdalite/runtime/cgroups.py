@@ -141,7 +141,9 @@ class _V1Groups(Groups):
             _write(swap, str(memory))
         if "cpu" in self._controllers and share:
             _write(f"{_V1}/cpu/{group}/cpu.cfs_period_us", str(_PERIOD_US if share < 1 else 5 * _PERIOD_US))
-            _write(f"{_V1}/cpu/{group}/cpu.cfs_quota_us", str(int(share * (_PERIOD_US if share < 1 else 5 * _PERIOD_US))))
+            _write(
+                f"{_V1}/cpu/{group}/cpu.cfs_quota_us", str(int(share * (_PERIOD_US if share < 1 else 5 * _PERIOD_US)))
+            )
         if "pids" in self._controllers:
             _write(f"{_V1}/pids/{group}/pids.max", str(tasks))
 

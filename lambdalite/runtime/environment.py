@@ -10,27 +10,28 @@ import gc
 import json
 import os
 import signal
-import socket
 import sys
 import time
 from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from lambdalite.runtime import context, faults, frames, handler, logs, marshal, sandbox, snapshot
 from lambdalite.runtime.faults import Fault
 
 if TYPE_CHECKING:
+    import socket
+
     from lambdalite.runtime.template import Template
 
 __all__ = ["adopt", "init_fault", "sandbox_refusal", "save_coverage", "serve", "take_output"]
 
 RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # AWS's limit, checked here first and by the host again
 TRACE_CHARACTERS = 256 * 1024
-_scan = json.JSONDecoder().scan_once  # without `json.loads`' guess of the encoding and its two searches for blanks
+_scan = json.JSONDecoder().scan_once  # type: ignore[attr-defined]  # without `json.loads`' guess of the encoding and its two searches for blanks
 
 
-def adopt(spec: dict) -> int:
+def adopt(spec: dict[str, Any]) -> int:
     """Make the template's process the function's: environment variables, path, directory, streams.
 
     Returns a descriptor of what will be printed during init.
@@ -49,7 +50,9 @@ def adopt(spec: dict) -> int:
     os.dup2(output, 2)
     for stream in (sys.stdout, sys.stderr):
         # Written at every line, so that a crash loses at most the line it was in.
-        stream.reconfigure(line_buffering=True, encoding="utf-8", errors="backslashreplace")
+        stream.reconfigure(  # type: ignore[union-attr]
+            line_buffering=True, encoding="utf-8", errors="backslashreplace"
+        )
     return output
 
 
@@ -66,7 +69,7 @@ def take_output(fd: int, limit: int) -> bytes:
     return os.pread(fd, limit, 0)
 
 
-def init_fault(fault: Fault, story: dict) -> bytes:
+def init_fault(fault: Fault, story: dict[str, Any]) -> bytes:
     """The frame of an init that failed."""
     meta = {"phase": "init", "trace": fault.trace[-TRACE_CHARACTERS:], "line": logs_line(fault, ""), **story}
     return frames.encode(frames.FAULT, json.dumps(meta).encode(), faults.payload(fault, ""))
@@ -92,7 +95,9 @@ def save_coverage() -> None:
         current.save()
 
 
-def serve(template: Template, channel: socket.socket, log_fd: int, body: dict, story: dict, began: float) -> int:
+def serve(
+    template: Template, channel: socket.socket, log_fd: int, body: dict[str, Any], story: dict[str, Any], began: float
+) -> int:
     """Become an environment: enter the sandbox, init if the template has not, and answer until the channel closes.
 
     Returns the exit status.
@@ -141,7 +146,7 @@ def flush_output() -> None:
             continue
 
 
-def rehearse(config: dict) -> None:
+def rehearse(config: dict[str, Any]) -> None:
     """Walk our own path once without the user's handler.
 
     A fork shares its parent's pages until it touches them; touching those of this path now, while nobody waits, takes
@@ -156,7 +161,7 @@ def rehearse(config: dict) -> None:
 class Server:
     """The loop of an environment."""
 
-    def __init__(self, spec: dict, channel: socket.socket, user: object, body: dict) -> None:
+    def __init__(self, spec: dict[str, Any], channel: socket.socket, user: Any, body: dict[str, Any]) -> None:
         self.channel, self.user = channel, user
         self.once = not spec["reuse"]
         self.config = {**spec["config"], "log_stream": body["log_stream"]}
@@ -186,7 +191,7 @@ class Server:
             return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.RESPONSE_TOO_LARGE, frame.number)
         return frames.encode(frames.ANSWER, b"%d" % usage, result, frame.number)
 
-    def call(self, meta: dict, payload: bytes) -> bytes:
+    def call(self, meta: dict[str, Any], payload: bytes) -> bytes:
         """Event in, answer out.
 
         Raises:

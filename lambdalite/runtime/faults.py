@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 __all__ = ["RESPONSE_TOO_LARGE", "Fault", "describe", "from_exception", "payload"]
 
-OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep  # noqa: PTH100, PTH120 - pathlib is an import the child does without
+OWN = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _IMPORTLIB = "importlib"  # in the names of the import system's files, frozen or not
 DOCUMENT_BYTES = 6 * 1024 * 1024  # S: the Runtime API takes no more than 6 MB and 100 bytes
 RESPONSE_TOO_LARGE = (  # S: byte for byte, without the spaces and keys of other documents
@@ -33,7 +33,7 @@ RESPONSE_TOO_LARGE = (
 )
 
 
-class Fault(Exception):  # noqa: N818 - the word for it, here and at AWS
+class Fault(Exception):
     """An error as AWS's runtime reports it.
 
     Attributes:

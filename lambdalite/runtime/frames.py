@@ -24,6 +24,7 @@ import socket
 import struct
 from collections import namedtuple
 from time import monotonic
+from typing import Any
 
 __all__ = [
     "ANSWER", "EXIT", "FAULT", "FORK", "HEAD", "INVOKE", "READY", "SPEC", "UNSAFE",
@@ -80,7 +81,7 @@ def sizes(head: bytes | bytearray | memoryview) -> tuple[int, int, int, int]:
     return kind, number, meta, payload
 
 
-def decode_meta(meta: bytes) -> dict:
+def decode_meta(meta: bytes) -> dict[str, Any]:
     """Meta as a dict.
 
     Raises:
@@ -150,7 +151,7 @@ def exit_frame(status: int, maxrss_kib: int = 0, cpu_us: int = 0) -> bytes:
     return encode(EXIT, meta)
 
 
-def find_exit(tail: bytes | bytearray | memoryview) -> dict | None:
+def find_exit(tail: bytes | bytearray | memoryview) -> dict[str, Any] | None:
     """The EXIT frame at the very end of what was received, if there is one."""
     if len(tail) < EXIT_SIZE:
         return None
@@ -171,7 +172,7 @@ def pair() -> tuple[socket.socket, socket.socket]:
     return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
 
 
-def send(sock: socket.socket, body: dict, fds: tuple[int, ...] = (), blob: bytes = b"") -> None:
+def send(sock: socket.socket, body: dict[str, Any], fds: tuple[int, ...] = (), blob: bytes = b"") -> None:
     """Write one message, with descriptors; ``blob`` is appended raw and its length told in the message.
 
     Raises:
@@ -213,7 +214,7 @@ def receive(sock: socket.socket, max_fds: int = 4) -> Message | None:
     return Message(body, tuple(fds))
 
 
-def _body(sock: socket.socket, start: bytes) -> dict:
+def _body(sock: socket.socket, start: bytes) -> dict[str, Any]:
     data = start if len(start) == _LENGTH.size else _fill(sock, start, _LENGTH.size)
     (length,) = _LENGTH.unpack(data)
     if length > MESSAGE_BYTES:

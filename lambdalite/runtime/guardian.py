@@ -26,6 +26,7 @@ import socket
 import struct
 import sys
 from time import monotonic, process_time
+from typing import Any
 
 from lambdalite import runtime
 from lambdalite.runtime import board as boards
@@ -70,7 +71,7 @@ def main() -> None:
         os._exit(0)
 
 
-def _become_zygote(fd: int, hello: socket.socket, report: dict) -> None:
+def _become_zygote(fd: int, hello: socket.socket, report: dict[str, Any]) -> None:
     from lambdalite.runtime import zygote
 
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
@@ -80,7 +81,7 @@ def _become_zygote(fd: int, hello: socket.socket, report: dict) -> None:
 class Guardian:
     """The loop and everything it owns."""
 
-    def __init__(self, config: dict, hello: socket.socket, zygote: int) -> None:
+    def __init__(self, config: dict[str, Any], hello: socket.socket, zygote: int) -> None:
         self.control = socket.socket(fileno=config["control"])
         self.hello, self.zygote = hello, zygote
         self.board = boards.Board.attach(config["board"], config["slots"])
@@ -105,7 +106,7 @@ class Guardian:
             if fd >= 0:
                 self.poller.register(fd, select.EPOLLIN)
 
-    def ready(self, report: dict) -> None:
+    def ready(self, report: dict[str, Any]) -> None:
         """Tell the host what was found possible."""
         exact = self.groups.name if self.groups else ""
         frames.send(
@@ -114,7 +115,9 @@ class Guardian:
                 "op": "ready",
                 "zygote": self.zygote,
                 "report": report,
-                "memory": f"{exact} for reused environments, sampling for all" if exact else "sampling of the process tree",
+                "memory": f"{exact} for reused environments, sampling for all"
+                if exact
+                else "sampling of the process tree",
                 "cpu": f"{exact} quota" if exact else "SIGSTOP and SIGCONT by CPU time used",
                 "cgroup": exact,
             },
@@ -277,7 +280,7 @@ class Guardian:
             self.condemned.discard(key)
             self.condemn(key, whole=False)
 
-    def enclose(self, one: Watched, hello: dict) -> None:
+    def enclose(self, one: Watched, hello: dict[str, Any]) -> None:
         """Put a process into a control group, if that is worth it."""
         worth = one.role == "environment" and (hello.get("reuse") or one.cpu_share)
         if self.groups is None or not worth:
@@ -289,7 +292,7 @@ class Guardian:
         except OSError:
             self.drop_group(one)  # not here, not now: sampling does it
 
-    def say(self, body: dict) -> None:
+    def say(self, body: dict[str, Any]) -> None:
         """Tell the host; it may be gone."""
         try:
             frames.send(self.control, body)
@@ -297,7 +300,7 @@ class Guardian:
             # The next poll finds the socket closed.
             return
 
-    def statistics(self) -> dict:
+    def statistics(self) -> dict[str, Any]:
         """What we cost."""
         usage = resource.getrusage(resource.RUSAGE_SELF)
         return {
@@ -372,7 +375,7 @@ def _pidfd(pid: int) -> int:
         return -1
 
 
-def _sender(ancillary: list) -> int:
+def _sender(ancillary: list[Any]) -> int:
     """The process id that the kernel attached; 0 if it attached none."""
     for level, kind, data in ancillary:
         if level == socket.SOL_SOCKET and kind == getattr(socket, "SCM_CREDENTIALS", None):

@@ -8,8 +8,12 @@ decorated name is still the plain callable, and invoking from inside a handler i
 from __future__ import annotations
 
 import functools
+from typing import TYPE_CHECKING, Any
 
 from lambdalite.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["App", "Function", "current", "nothing"]
 
@@ -17,17 +21,17 @@ __all__ = ["App", "Function", "current", "nothing"]
 class Function:
     """A decorated handler inside an environment: call it as the plain function that it is."""
 
-    def __init__(self, handler):
+    def __init__(self, handler: Callable[..., Any]) -> None:
         self.__lambdalite_handler__ = handler
         functools.update_wrapper(self, handler, updated=())
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         return self.__lambdalite_handler__(*args, **kwargs)
 
-    def __get__(self, instance, owner=None):
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
         return self if instance is None else functools.partial(self.__lambdalite_handler__, instance)
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         handler = self.__dict__.get("__lambdalite_handler__")
@@ -40,52 +44,52 @@ class Function:
         return getattr(handler, name)
 
 
-_REFUSED = frozenset("invoke ainvoke run arun map dry_run send asend".split())
+_REFUSED = frozenset(["invoke", "ainvoke", "run", "arun", "map", "dry_run", "send", "asend"])
 
 
 class Nothing:
     """Accepts every call and attribute; as a decorator it gives back what it decorates."""
 
-    def __call__(self, *args, **kwargs):
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 1 and not kwargs and (callable(args[0]) or isinstance(args[0], (staticmethod, classmethod))):
             return args[0]
         return self
 
-    def __getattr__(self, name):
+    def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
             raise AttributeError(name)
         return self
 
-    def __enter__(self):
+    def __enter__(self) -> Any:
         return self
 
-    def __exit__(self, *_):
-        return None
+    def __exit__(self, *_: object) -> None:
+        return
 
 
 class App(Nothing):
     """An App inside an environment."""
 
-    def __init__(self, *_args, **_kwargs):
+    def __init__(self, *_args: Any, **_kwargs: Any) -> None:
         pass
 
-    def function(self, handler=None, **_options):
+    def function(self, handler: Callable[..., Any] | None = None, **_options: Any) -> Any:
         """The decorator: marks the handler, and nothing else."""
         return Function if handler is None else Function(handler)
 
-    def load(self, *_args, **_kwargs):
+    def load(self, *_args: Any, **_kwargs: Any) -> Any:
         """A handler string means nothing here."""
         return Nothing()
 
 
-def nothing(_event, _context):
+def nothing(_event: Any, _context: Any) -> None:
     """A handler that does nothing: what the survey of enforcement runs."""
 
 
 _default = App()
 
 
-def current(name):
+def current(name: str) -> Any:
     """What ``lambdalite.<name>`` is inside an environment, or None."""
     if name == "App":
         return App

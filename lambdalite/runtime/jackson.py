@@ -17,7 +17,7 @@ _VALUES = "(JSON String, Number, Array, Object or token 'null', 'true' or 'false
 _LANDMARKS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?|-?Infinity|NaN|[\[\]{}]', re.DOTALL)  # whole strings, to skip them
 
 
-class NotStandard(ValueError):  # noqa: N818 - the number is not
+class NotStandard(ValueError):
     """NaN, Infinity or -Infinity: numbers to Python, not to JSON."""
 
     def __init__(self, token: str) -> None:

@@ -56,7 +56,7 @@ def _same(one: str | None, other: str) -> bool:
 
 def _load_file(name: str, file: str, also: str | None = None) -> ModuleType:
     _load_parents(name, file)
-    package = os.path.dirname(file) if os.path.basename(file) == "__init__.py" else None  # noqa: PTH119, PTH120
+    package = os.path.dirname(file) if os.path.basename(file) == "__init__.py" else None
     # The loader is named because the script may not be called .py.
     loader = None if file.endswith(".so") else SourceFileLoader(name, file)
     spec = importlib.util.spec_from_file_location(
@@ -94,11 +94,11 @@ def _bind(name: str, module: ModuleType) -> None:
 def _load_parents(name: str, file: str) -> None:
     """See to it that every package above a module is in `sys.modules`, outermost first."""
     parents = name.split(".")[:-1]
-    is_package = os.path.basename(file) == "__init__.py"  # noqa: PTH119
-    folder = os.path.dirname(os.path.dirname(file) if is_package else file)  # noqa: PTH120
+    is_package = os.path.basename(file) == "__init__.py"
+    folder = os.path.dirname(os.path.dirname(file) if is_package else file)
     folders = [folder]
     for _ in parents[1:]:
-        folders.append(os.path.dirname(folders[-1]))  # noqa: PTH120
+        folders.append(os.path.dirname(folders[-1]))
     for count, where in zip(range(1, len(parents) + 1), reversed(folders), strict=False):
         package = ".".join(parents[:count])
         if package not in sys.modules:
@@ -106,10 +106,10 @@ def _load_parents(name: str, file: str) -> None:
 
 
 def _load_package(name: str, folder: str) -> None:
-    init = os.path.join(folder, "__init__.py")  # noqa: PTH118
+    init = os.path.join(folder, "__init__.py")
     if _leads_to(name, init):
         importlib.import_module(name)
-    elif os.path.isfile(init):  # noqa: PTH113
+    elif os.path.isfile(init):
         _load_file(name, init)
     else:
         spec = ModuleSpec(name, None, is_package=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SCRATCH", "View", "scratch_directories"]
 
-SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")  # noqa: S108 - these are the directories we make private
+SCRATCH = ("/tmp", "/var/tmp", "/dev/shm")
 _SIDE_BYTES = 64 * 1024 * 1024  # /var/tmp and /dev/shm: Docker's default for /dev/shm; AWS offers neither
 _PAGE = 4096  # tmpfs counts in pages; one inode a page bounds the kernel memory that empty files take
 _FLAGS = linux.MS_NOSUID | linux.MS_NODEV
@@ -95,7 +95,7 @@ class View:
             linux.set_mount(b"/proc", read_only=True, recursive=False)
 
     def _cover(self, paths: list[str], copies: list[int]) -> None:
-        """tmpfs over scratch; then the copies at their old places; then the working directory, looked up anew."""
+        """Tmpfs over scratch; then the copies at their old places; then the working directory, looked up anew."""
         directory = os.getcwd()
         files = [not os.path.isdir(path) for path in paths]
         for path, data in zip(self.scratch, self._data, strict=True):

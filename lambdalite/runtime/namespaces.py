@@ -210,7 +210,9 @@ def _report() -> dict[str, Any]:
     pid, mount = place.why_not("pid"), place.why_not("mount")
     return {
         "pid_namespace": _line(place.pid_namespace, f"the zygote is process 1, by {by}", pid),
-        "user_namespace": _line(place.user, "own uid and gid, mapped to themselves", "not needed" if place.mounts else mount),
+        "user_namespace": _line(
+            place.user, "own uid and gid, mapped to themselves", "not needed" if place.mounts else mount
+        ),
         "mount_namespace": _line(place.mounts, f"private mounts, by {by}", mount if "mount" in place.reasons else pid),
         "proc": _line(place.pid_namespace, "a /proc of the PID namespace", pid),
     }

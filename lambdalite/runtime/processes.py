@@ -79,8 +79,8 @@ def _children_by_scan() -> list[int]:
     for name in os.listdir("/proc"):
         if name.isdigit() and (stat := _read(f"/proc/{name}/stat")) is not None:
             # "pid (comm) state ppid …": comm may hold spaces and brackets, so count from the last bracket
-            if stat.rpartition(b")")[2].split()[1] == me:
-                found.append(int(name))
+            parent = stat.rpartition(b")")[2].split()[1]
+            found += [int(name)] if parent == me else []
     return found
 
 

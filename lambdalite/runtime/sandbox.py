@@ -21,14 +21,22 @@ from lambdalite.runtime.namespaces import fork_zygote, place
 from lambdalite.runtime.processes import become_subreaper, children, sweep
 
 __all__ = [
-    "Plan", "SandboxUnavailable",
-    "become_subreaper", "children", "enter_environment", "enter_template", "fork_zygote", "forget", "prepare", "sweep",
+    "Plan",
+    "SandboxUnavailable",
+    "become_subreaper",
+    "children",
+    "enter_environment",
+    "enter_template",
+    "forget",
+    "fork_zygote",
+    "prepare",
+    "sweep",
 ]  # fmt: skip
 
 _NO_MOUNTS = "where user namespaces are switched off, run as root, or use isolation='process'"
 
 
-class SandboxUnavailable(Exception):  # noqa: N818 - the name that the host raises it under
+class SandboxUnavailable(Exception):
     """The strict tier asks for what this machine does not permit. `missing`: primitives; `hint`: what to do."""
 
     def __init__(self, missing: list[str], hint: str) -> None:

@@ -45,7 +45,7 @@ def unsafe() -> str | None:
 def _threads() -> str | None:
     """A second thread. NumPy's OpenBLAS starts none under OPENBLAS_NUM_THREADS=1, which environments get."""
     try:
-        tasks = {int(task) for task in os.listdir("/proc/self/task")}  # noqa: PTH208 - pathlib is not imported here
+        tasks = {int(task) for task in os.listdir("/proc/self/task")}
     except OSError:  # no /proc: Python's own threads are all that can be seen
         return _python_threads()
     others = sorted(tasks - {os.getpid()})
@@ -74,7 +74,7 @@ def _thread_names() -> dict[int, str]:
 
 def _command(task: int) -> str:
     try:
-        with open(f"/proc/self/task/{task}/comm") as file:  # noqa: PTH123
+        with open(f"/proc/self/task/{task}/comm") as file:
             return f"{file.read().strip()!r} (not started by Python)"
     except OSError:  # it ended meanwhile
         return f"thread {task}"
@@ -83,7 +83,7 @@ def _command(task: int) -> str:
 def _children() -> str | None:
     """A child process: it is this process's, and would be nobody's in an environment."""
     try:
-        with open(f"/proc/self/task/{os.getpid()}/children") as file:  # noqa: PTH123
+        with open(f"/proc/self/task/{os.getpid()}/children") as file:
             pids = file.read().split()
     except OSError:  # a kernel without that file: ask multiprocessing, if it is in use
         process = sys.modules.get("multiprocessing.process")
@@ -109,8 +109,8 @@ def _files() -> str | None:
 
 
 def _open_files() -> Iterator[tuple[int, os.stat_result]]:
-    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"  # noqa: PTH112
-    for name in os.listdir(folder):  # noqa: PTH208
+    folder = "/proc/self/fd" if os.path.isdir("/proc/self/fd") else "/dev/fd"
+    for name in os.listdir(folder):
         fd = int(name)
         if fd < _STREAMS:
             continue
@@ -138,7 +138,7 @@ def _shared(fd: int, found: os.stat_result) -> str | None:
 
 def _target(fd: int) -> str:
     try:
-        return os.readlink(f"/proc/self/fd/{fd}")  # noqa: PTH115
+        return os.readlink(f"/proc/self/fd/{fd}")
     except OSError:
         return f"descriptor {fd}"
 

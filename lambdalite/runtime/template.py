@@ -18,6 +18,7 @@ import select
 import socket
 import sys
 from time import perf_counter
+from typing import Any
 
 from lambdalite.runtime import environment, frames, handler, logs, sandbox, snapshot
 from lambdalite.runtime.faults import Fault
@@ -28,7 +29,7 @@ INIT_OUTPUT_BYTES = 64 * 1024  # what init printed travels in READY's meta
 UNSAFE_STATUS = 75  # EX_TEMPFAIL: ask again, without a snapshot
 
 
-def main(link: socket.socket, hello_fd: int, report: dict, body: dict) -> int:
+def main(link: socket.socket, hello_fd: int, report: dict[str, Any], body: dict[str, Any]) -> int:
     """Serve until the host closes the link; the exit status."""
     spec_frame = frames.read_frame(link, frames.HEAD_SIZE)  # FORK may be right behind it
     spec = json.loads(spec_frame.meta)
@@ -54,7 +55,7 @@ def last_word(sock: socket.socket, frame: bytes) -> None:
     sock.close()
 
 
-def say_hello(hello_fd: int, spec: dict, slot: int, generation: int, role: str) -> None:
+def say_hello(hello_fd: int, spec: dict[str, Any], slot: int, generation: int, role: str) -> None:
     """Register this process with the guardian; the kernel adds the process id as the guardian sees it."""
     config = spec["config"]
     hello = {
@@ -73,12 +74,12 @@ def say_hello(hello_fd: int, spec: dict, slot: int, generation: int, role: str) 
 class Template:
     """State of the template's loop."""
 
-    def __init__(self, link: socket.socket, hello_fd: int, spec: dict, blob: bytes) -> None:
+    def __init__(self, link: socket.socket, hello_fd: int, spec: dict[str, Any], blob: bytes) -> None:
         self.link, self.hello_fd, self.spec, self.blob = link, hello_fd, spec, blob
         self.channels: dict[int, socket.socket] = {}  # environment's pid → our copy of its channel
         self.fault: Fault | None = None
         self.refusal = b""
-        self.handler: object = None
+        self.handler: Any = None
         self.init_seconds: float | None = None  # told to the first environment only: it is the one that waited
         self.output = b""
 
@@ -168,7 +169,7 @@ class Template:
             pass
         channel.close()
 
-    def story(self) -> dict:
+    def story(self) -> dict[str, Any]:
         """What the first environment tells about the template's init; empty for those that follow."""
         seconds, self.init_seconds = self.init_seconds, None
         if seconds is None:
@@ -176,7 +177,7 @@ class Template:
         output, self.output = self.output, b""
         return {"init": seconds, "output": base64.b64encode(output).decode()}
 
-    def fork(self, channel_fd: int, log_fd: int, body: dict) -> None:
+    def fork(self, channel_fd: int, log_fd: int, body: dict[str, Any]) -> None:
         """A new environment."""
         story = self.story()
         channel = socket.socket(fileno=channel_fd)
@@ -193,7 +194,9 @@ class Template:
         os.close(log_fd)
         self.channels[pid] = channel
 
-    def become_environment(self, channel: socket.socket, log_fd: int, body: dict, story: dict) -> None:
+    def become_environment(
+        self, channel: socket.socket, log_fd: int, body: dict[str, Any], story: dict[str, Any]
+    ) -> None:
         """In the child: let go of what is the template's, then serve invocations. Never returns."""
         status = 70
         try:
@@ -208,7 +211,7 @@ class Template:
             status = environment.serve(self, channel, log_fd, body, story, began)
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException:  # noqa: BLE001 - the last frame of a process: print what happened and end
+        except BaseException:
             sys.excepthook(*sys.exc_info())
             status = 1
         finally:

@@ -13,6 +13,11 @@ could, at the earliest, be `SLACK` over; far below the limit that is seldom, nea
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from lambdalite.runtime.cpu import Throttle
+
 
 __all__ = ["IDLE_INTERVAL", "LONGEST", "SHORTEST", "SLACK", "Watched", "descendants", "interval"]
 
@@ -36,11 +41,11 @@ class Watched:
     """One registered process and its descendants. Owned by the guardian's only thread."""
 
     __slots__ = (
-        "children", "confirm_due", "cpu_share", "due", "generation", "group", "largest", "limit", "pid", "pidfd", "role", "size", "slot", "statm",
-        "throttle", "tree_due",
+        "children", "confirm_due", "cpu_share", "due", "generation", "group", "largest", "limit", "pid", "pidfd", "role",
+        "size", "slot", "statm", "throttle", "tree_due",
     )  # fmt: skip
 
-    def __init__(self, pid: int, hello: dict) -> None:
+    def __init__(self, pid: int, hello: dict[str, Any]) -> None:
         self.pid = pid
         self.slot, self.generation, self.role = int(hello["slot"]), int(hello["generation"]), str(hello["role"])
         self.limit = int(hello["memory_bytes"])
@@ -50,8 +55,8 @@ class Watched:
         self.children: tuple[int, ...] = ()
         self.due = self.tree_due = self.confirm_due = 0.0
         self.size = self.largest = 0
-        self.group = None
-        self.throttle = None
+        self.group: str | None = None
+        self.throttle: Throttle | None = None
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -160,5 +165,3 @@ class LastPid:
         last = os.pread(self._fd, 128, 0).rsplit(b" ", 1)[-1]
         changed, self._last = last != self._last, last
         return changed
-
-

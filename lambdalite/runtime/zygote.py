@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import traceback  # noqa: F401 - the first fault of every environment would import it otherwise
+from typing import Any
 
 from lambdalite.runtime import frames, sandbox
 
@@ -51,7 +52,7 @@ class Reaper:
             while os.read(self._read, 4096):
                 continue
         except BlockingIOError:
-            found = []
+            found: list[tuple[int, int, int, int]] = []
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -74,7 +75,7 @@ def _ignore(_number: int, _frame: object) -> None:
     """Only the wake-up matters."""
 
 
-def main(control_fd: int, hello_fd: int, report: dict) -> None:
+def main(control_fd: int, hello_fd: int, report: dict[str, Any]) -> None:
     """Serve until the guardian or the host goes. Never returns."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
@@ -88,7 +89,7 @@ def main(control_fd: int, hello_fd: int, report: dict) -> None:
 class Zygote:
     """The loop and what it owns: the control socket, and one copy of each template's link."""
 
-    def __init__(self, control_fd: int, hello_fd: int, report: dict) -> None:
+    def __init__(self, control_fd: int, hello_fd: int, report: dict[str, Any]) -> None:
         self.control = socket.socket(fileno=control_fd)
         self.hello_fd = hello_fd
         self.report = report
@@ -124,7 +125,7 @@ class Zygote:
             self.fork_template(message.body, message.fds[0])
         return True
 
-    def fork_template(self, body: dict, link_fd: int) -> None:
+    def fork_template(self, body: dict[str, Any], link_fd: int) -> None:
         """A new process for one function."""
         link = socket.socket(fileno=link_fd)
         pid = os.fork()
@@ -132,7 +133,7 @@ class Zygote:
             self.become_template(link, body)
         self.links[pid] = link
 
-    def become_template(self, link: socket.socket, body: dict) -> None:
+    def become_template(self, link: socket.socket, body: dict[str, Any]) -> None:
         """In the child: let go of what is the zygote's. Never returns."""
         status = 70  # EX_SOFTWARE: something of ours failed before the user's code could
         try:
@@ -144,7 +145,7 @@ class Zygote:
             status = _template.main(link, self.hello_fd, self.report, body)
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else int(error.code is not None)
-        except BaseException:  # noqa: BLE001 - the last frame of a process: print what happened and end
+        except BaseException:
             sys.excepthook(*sys.exc_info())
         finally:
             _template.flush()
@@ -158,5 +159,3 @@ class Zygote:
                 continue
             sandbox.sweep(self.links)  # its environments are ours now
             _template.last_word(link, frames.exit_frame(status, maxrss, cpu))
-
-

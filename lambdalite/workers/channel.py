@@ -8,7 +8,6 @@ flood slows its writer and not the host.
 from __future__ import annotations
 
 import os
-import socket
 from typing import TYPE_CHECKING
 
 from lambdalite import limits
@@ -17,6 +16,7 @@ from lambdalite.runtime import frames
 from lambdalite.workers.waiting import Wait
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable
 
     from lambdalite.workers.waiting import Plan
@@ -33,7 +33,21 @@ _SLOW_READS = 16  # chunks a drain may take once the bound is reached: one MiB a
 class Channel:
     """A socket for frames and a pipe for output; owned by whoever holds the environment."""
 
-    __slots__ = ("_buffer", "_need", "_read", "_rest", "_write", "dropped", "eof", "log_fd", "output", "refused", "size", "sock", "tail")
+    __slots__ = (
+        "_buffer",
+        "_need",
+        "_read",
+        "_rest",
+        "_write",
+        "dropped",
+        "eof",
+        "log_fd",
+        "output",
+        "refused",
+        "size",
+        "sock",
+        "tail",
+    )
 
     def __init__(self, sock: socket.socket, log_fd: int) -> None:
         sock.setblocking(False)

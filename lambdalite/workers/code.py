@@ -99,7 +99,7 @@ def search_path() -> list[str]:
 
 def _absolute(path: str) -> str:
     """From the root, and without ``..``; but symbolic links stay, for users know their paths by these."""
-    return os.path.abspath(path)  # noqa: PTH100 - pathlib resolves links, or leaves ``..``
+    return os.path.abspath(path)
 
 
 # --- by name ------------------------------------------------------------------------------------------------------

@@ -114,4 +114,6 @@ def _reason(code: int | None, number: int | None) -> str:
 
 def protocol_broken(request_id: str) -> Verdict:
     """The child wrote something that is not a frame: its channel was closed, hijacked or flooded."""
-    return Verdict(Failure.EXITED, _document("Runtime.ExitError", request_id, "Runtime exited without providing a reason"))
+    return Verdict(
+        Failure.EXITED, _document("Runtime.ExitError", request_id, "Runtime exited without providing a reason")
+    )

@@ -46,8 +46,8 @@ class Environment:
     """One process under an environment. Owned by one caller at a time; `Capacity` decides by whom."""
 
     __slots__ = (
-        "_board", "_last_peak", "_link", "_reopened", "_slot", "_supervisor", "channel", "failed", "id", "idle_since", "init_seconds",
-        "invocations", "phase", "provisioned", "stream", "template", "trace", "version",
+        "_board", "_last_peak", "_link", "_reopened", "_slot", "_supervisor", "channel", "failed", "id", "idle_since",
+        "init_seconds", "invocations", "phase", "provisioned", "stream", "template", "trace", "version",
     )  # fmt: skip
 
     def __init__(self, template: Template, *, provisioned: bool = False) -> None:
@@ -88,7 +88,7 @@ class Environment:
                 yield from self._died_in_init()
             elif monotonic() >= deadline:
                 self.channel.drain()
-                yield from self.end(Event.KILL)
+                yield from self.end()
                 self.failed = diagnose.init_timed_out(self.version.config, "")
             else:
                 self.channel.drain()
@@ -187,7 +187,7 @@ class Environment:
         board.end(index)
         output, dropped = channel.take_output() if channel.output or channel.dropped else (b"", 0)
         if frame is not None and frame.kind == frames.ANSWER:
-            peak = self._answered(invocation, frame)
+            peak = self._answered(frame)
             if peak is not None:
                 return Outcome(
                     invocation.request_id, self.version, None, frame.payload, started_at, duration, None, peak, output,
@@ -197,7 +197,7 @@ class Environment:
         return self._failed(invocation, frame, verdict, started_at, duration, (output, dropped))
 
     def _overdue(self, invocation: Invocation) -> Plan[Verdict]:
-        yield from self.end(Event.KILL)
+        yield from self.end()
         return diagnose.timed_out(self.version.config, invocation.request_id)
 
     def _died(self, invocation: Invocation, sent: float) -> Plan[Verdict | None]:
@@ -224,13 +224,18 @@ class Environment:
             yield from self._link.obituary()
 
     def _hijacked(self, invocation: Invocation) -> Plan[Verdict]:
-        yield from self.end(Event.KILL)
+        yield from self.end()
         return diagnose.protocol_broken(invocation.request_id)
 
-    def _answered(self, invocation: Invocation, frame: frames.Frame) -> int | None:
+    def _answered(self, frame: frames.Frame) -> int | None:
         """Peak memory of an answer, bytes; None if it is not the answer to this invocation."""
         meta, payload = frame.meta, frame.payload
-        if frame.number != self.invocations or len(payload) > limits.RESPONSE_BYTES or not meta.isdigit() or len(meta) > 12:
+        if (
+            frame.number != self.invocations
+            or len(payload) > limits.RESPONSE_BYTES
+            or not meta.isdigit()
+            or len(meta) > 12
+        ):
             return None
         self.phase = step(self.phase, Event.ANSWERED if self.version.config.reuse else Event.FINISHED)
         return max(self._board.peak(self._slot.index), int(meta) * 1024)
@@ -242,7 +247,7 @@ class Environment:
         peak, trace = max(self.peak(), self._last_peak), ""
         if verdict is None:
             try:
-                verdict, trace, peak = self._fault(invocation, frame, peak)
+                verdict, trace, peak = self._fault(frame, peak)
             except frames.ProtocolError:
                 self.kill()
                 verdict = diagnose.protocol_broken(invocation.request_id)
@@ -253,7 +258,7 @@ class Environment:
             self.stream, self.id, verdict.exit_code, verdict.signal, verdict.enforced_by, trace,
         )  # fmt: skip
 
-    def _fault(self, invocation: Invocation, frame: frames.Frame | None, peak: int) -> tuple[Verdict, str, int]:
+    def _fault(self, frame: frames.Frame | None, peak: int) -> tuple[Verdict, str, int]:
         """What a FAULT says: verdict, traceback, peak memory.
 
         Raises:
@@ -285,6 +290,10 @@ class Environment:
         """Tell ``live`` of output as it comes: chunk, function, log stream."""
         self.channel.tail = lambda chunk: live(chunk, self.version.name, self.stream)
 
+    def take_output(self) -> tuple[bytes, int]:
+        """What was printed since the last call, and how many bytes more were dropped."""
+        return self.channel.take_output()
+
     def peak(self) -> int:
         """The most memory seen by the guardian since the last invocation began, bytes."""
         return self._board.peak(self._slot.index)
@@ -295,7 +304,7 @@ class Environment:
             self.phase = step(self.phase, Event.KILL)
             self._supervisor.kill(self._slot)
 
-    def end(self, event: Event) -> Plan[None]:
+    def end(self) -> Plan[None]:
         """Kill it, and wait until process and descendants are gone."""
         self.kill()
         patience = monotonic() + limits.KILL_PATIENCE
@@ -311,7 +320,7 @@ class Environment:
         """The same in the caller's thread, for cleanup that may not be interrupted."""
         from lambdalite.workers.waiting import block
 
-        block(self.end(Event.KILL))
+        block(self.end())
 
     def close(self) -> None:
         """Let it go: an idle process sees its channel end and exits; a dead one leaves its descriptors."""
@@ -321,6 +330,10 @@ class Environment:
             self.phase = step(self.phase, Event.RETIRE)
         self.phase = step(self.phase, Event.GONE)
         self._close()
+
+    def abandon(self) -> None:
+        """In a forked child of the host: close our copies, touch nothing that is the parent's."""
+        self.channel.close()
 
     def _close(self) -> None:
         self.channel.close()
@@ -336,7 +349,7 @@ def _killed(status: int | None) -> bool:
 
 def _head(invocation: Invocation, number: int, deadline: float) -> bytes:
     """INVOKE's head and meta. Written by hand: `json.dumps` would cost as much as the rest of the frame."""
-    meta = '{"id":"%s","deadline_ms":%d,"arn":"%s"' % (invocation.request_id, int(deadline * 1000), invocation.arn)
+    meta = f'{{"id":"{invocation.request_id}","deadline_ms":{int(deadline * 1000)},"arn":"{invocation.arn}"'
     if invocation.client_context or invocation.identity or invocation.tenant_id or invocation.trace_id:
         more: dict[str, Any] = {
             "client": invocation.client_context,

@@ -136,12 +136,19 @@ class InlineEnvironment:
     def follow(self, live: Callable[[bytes, str, str], None]) -> None:
         """Output goes to the terminal by itself."""
 
+    def take_output(self) -> tuple[bytes, int]:
+        """Output went to the terminal."""
+        return b"", 0
+
     def peak(self) -> int:
         """Nothing measures it."""
         return 0
 
     def end_now(self) -> None:
         """The exception that ended it has left the handler already."""
+
+    def abandon(self) -> None:
+        """Nothing to let go."""
 
     def close(self) -> None:
         """Nothing to let go."""

@@ -35,7 +35,16 @@ __all__ = ["Slot", "Supervisor", "acquire", "check_platform", "release"]
 
 SLOTS = 4096
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lambdalite.runtime.guardian import main; main()"
-_PASSED_ON = ("PATH", "LANG", "LC_ALL", "TZ", "LD_LIBRARY_PATH", "TMPDIR", "PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX")
+_PASSED_ON = (
+    "PATH",
+    "LANG",
+    "LC_ALL",
+    "TZ",
+    "LD_LIBRARY_PATH",
+    "TMPDIR",
+    "PYTHONDONTWRITEBYTECODE",
+    "PYTHONPYCACHEPREFIX",
+)
 
 
 @attrs.frozen
@@ -112,7 +121,9 @@ class Supervisor:
         """
         with self._lock:
             if not self._free:
-                raise ServiceException(f"all {SLOTS - 1} places for processes are in use: close Apps, or lower concurrency")
+                raise ServiceException(
+                    f"all {SLOTS - 1} places for processes are in use: close Apps, or lower concurrency"
+                )
             index = self._free.pop()
             self._generations[index] += 1
             slot = Slot(index, self._generations[index])

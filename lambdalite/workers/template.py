@@ -181,7 +181,7 @@ class Template:
                 "unix_sockets": config.isolation != "strict",
                 "nofile": limits.OPEN_FILES,
                 "nproc": limits.PROCESSES,
-                "root": os.environ.get("TMPDIR", "/tmp"),  # noqa: S108 - where private directories go without mounts
+                "root": os.environ.get("TMPDIR", "/tmp"),
             },
         }
 

@@ -120,7 +120,7 @@ def block(plan: Plan[T]) -> T:
         while True:
             try:
                 wait.block()
-            except BaseException as error:  # noqa: BLE001 - handed on, never swallowed
+            except BaseException as error:
                 wait = plan.throw(error)
             else:
                 wait = plan.send(None)
@@ -136,7 +136,7 @@ async def obey(plan: Plan[T]) -> T:
         while True:
             try:
                 await pause(wait)
-            except BaseException as error:  # noqa: BLE001 - handed on, never swallowed
+            except BaseException as error:
                 wait = plan.throw(error)
             else:
                 wait = plan.send(None)

@@ -4,7 +4,6 @@
 """
 
 # Helpers speak for themselves.
-# ruff: noqa: D101, D102, D103
 
 from __future__ import annotations
 

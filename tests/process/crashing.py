@@ -18,7 +18,7 @@ counter = 0
 
 def die(event: Any, context: Any) -> Any:
     """Do what the event says; ``fine`` does nothing."""
-    global counter  # noqa: PLW0603
+    global counter
     counter += 1
     return globals()[f"how_{event['how']}"](event)
 
@@ -65,7 +65,7 @@ def how_stubborn(event: Any) -> None:
     while True:
         try:
             time.sleep(30)
-        except BaseException:  # noqa: S112
+        except BaseException:
             continue
 
 
@@ -89,7 +89,9 @@ def how_hog(event: Any) -> None:
 
 
 def how_hog_in_a_child(event: Any) -> None:
-    subprocess.run([sys.executable, "-S", "-c", "hoard = []\nwhile True: hoard.append(bytearray(1 << 20))"], check=False)
+    subprocess.run(
+        [sys.executable, "-S", "-c", "hoard = []\nwhile True: hoard.append(bytearray(1 << 20))"], check=False
+    )
     time.sleep(30)
 
 

@@ -35,7 +35,7 @@ def describe(event: Any, context: Any) -> dict[str, Any]:
 
 
 def count(event: Any, context: Any) -> list[int]:
-    global calls  # noqa: PLW0603
+    global calls
     calls += 1
     return [calls, os.getpid()]
 

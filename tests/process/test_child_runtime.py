@@ -1,7 +1,6 @@
 """The runtime in a fresh interpreter: what it imports, when, and what that leaves behind."""
 
 # Helpers speak for themselves, and `expected == actual` is the order of the house.
-# ruff: noqa: D103, SIM300
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from lambdalite.demo import png
 if TYPE_CHECKING:
     from pathlib import Path
 
-MODULE = '''
+MODULE = """
 import lambdalite
 
 app = lambdalite.App()
@@ -29,7 +29,7 @@ def broken(event, context):
 @app.function(memory=512, timeout=7)
 def decorated(event, context):
     return context.memory_limit_in_mb
-'''
+"""
 
 
 @pytest.fixture
@@ -113,7 +113,9 @@ def test_doctor_names_a_mechanism_for_every_limit() -> None:
     limits = told["tiers"]["process"]["limits"]
     assert {"timeout", "memory", "cpu share", "concurrency", "filesystem", "/tmp", "open files"} <= set(limits)
     assert all(limit["how"] for limit in limits.values())
-    assert not any(limit["enforced"] for name, limit in told["tiers"]["inline"]["limits"].items() if name != "concurrency")
+    assert not any(
+        limit["enforced"] for name, limit in told["tiers"]["inline"]["limits"].items() if name != "concurrency"
+    )
 
 
 def test_doctor_prints_a_table() -> None:
@@ -130,7 +132,15 @@ def test_demo_shows_what_really_happened(tmp_path: Path) -> None:
     done = cli("demo", "--output", str(tmp_path))
 
     assert (0, "") == (done.returncode, done.stderr)
-    for said in ("Sandbox.Timedout", "signal: killed", "segmentation fault", "[1, 2, 3, 4]", "429", "ZeroDivisionError", "total"):
+    for said in (
+        "Sandbox.Timedout",
+        "signal: killed",
+        "segmentation fault",
+        "[1, 2, 3, 4]",
+        "429",
+        "ZeroDivisionError",
+        "total",
+    ):
         assert said in done.stdout
     thumbnail = png.decode((tmp_path / "thumbnail.png").read_bytes())
     assert (96, 96) == (thumbnail.width, thumbnail.height)

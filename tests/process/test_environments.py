@@ -278,7 +278,9 @@ app.close()
 def test_forked_host_has_processes_of_its_own() -> None:
     """The child's invocations run in new environments; the parent's are untouched."""
     code = FORKING.format(here=str(Path(__file__).parent))
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=50, check=False)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, timeout=50, check=False
+    )
 
     assert ("0 2 True\n", "") == (done.stdout, done.stderr)
 
@@ -343,8 +345,10 @@ def test_import_that_never_ends_is_an_init_error(app: App, tmp_path: Path) -> No
 )
 def test_init_can_die_in_every_way(app: App, tmp_path: Path, body: str, kind: str, message: str) -> None:
     """What happens during import is an init failure in AWS's words; the next invocation tries again."""
-    (tmp_path / "mod.py").write_text(f"import os\nif not os.environ.get('GOOD'):\n    {body.replace(chr(10), chr(10) + '    ')}\n"
-                                     "def handler(event, context): return 'good'\n")
+    (tmp_path / "mod.py").write_text(
+        f"import os\nif not os.environ.get('GOOD'):\n    {body.replace(chr(10), chr(10) + '    ')}\n"
+        "def handler(event, context): return 'good'\n"
+    )
     function = app.load("mod.handler", root=tmp_path, timeout=10)
 
     for _ in range(2):
@@ -383,7 +387,9 @@ def test_descriptors_running_out_is_said(app: App) -> None:
 
 def test_crash_catalogue_covers_every_way() -> None:
     """Every ``how_…`` of the crashing module is used by a test."""
-    text = "".join((Path(__file__).parent / name).read_text() for name in ("test_crash_catalogue.py", "test_environments.py"))
+    text = "".join(
+        (Path(__file__).parent / name).read_text() for name in ("test_crash_catalogue.py", "test_environments.py")
+    )
     ways = [name.removeprefix("how_") for name in vars(crashing) if name.startswith("how_")]
 
     assert [] == [way for way in ways if f'"{way}"' not in text]

@@ -42,7 +42,12 @@ def test_context_and_environment_are_aws_s(app: App) -> None:
     seen = told["environment"]
     assert ("red", "describe", "256", "$LATEST") == tuple(
         seen[key]
-        for key in ("COLOUR", "AWS_LAMBDA_FUNCTION_NAME", "AWS_LAMBDA_FUNCTION_MEMORY_SIZE", "AWS_LAMBDA_FUNCTION_VERSION")
+        for key in (
+            "COLOUR",
+            "AWS_LAMBDA_FUNCTION_NAME",
+            "AWS_LAMBDA_FUNCTION_MEMORY_SIZE",
+            "AWS_LAMBDA_FUNCTION_VERSION",
+        )
     )
     assert told["stream"] == seen["AWS_LAMBDA_LOG_STREAM_NAME"]
     assert "shop.describe" == seen["_HANDLER"]
@@ -128,7 +133,11 @@ def test_what_cannot_travel_is_named(app: App) -> None:
 @pytest.mark.parametrize(
     ("handler", "kind", "message"),
     [
-        ("nowhere.handler", "Runtime.ImportModuleError", "Unable to import module 'nowhere': No module named 'nowhere'"),
+        (
+            "nowhere.handler",
+            "Runtime.ImportModuleError",
+            "Unable to import module 'nowhere': No module named 'nowhere'",
+        ),
         ("mod.missing", "Runtime.HandlerNotFound", "Handler 'missing' missing on module 'mod'"),
         ("mod", "Runtime.MalformedHandlerName", "Bad handler 'mod': not enough values to unpack (expected 2, got 1)"),
         ("sys.exit", "Runtime.BuiltInModuleConflict", "Cannot use built-in module sys as a handler module"),
@@ -239,7 +248,7 @@ def test_map_keeps_the_order(app: App) -> None:
 
 @pytest.mark.anyio
 async def test_ainvoke_answers(app: App) -> None:
-    """asyncio and trio get the same answer as everybody."""
+    """Asyncio and trio get the same answer as everybody."""
     function = app.function(shop.echo, reuse=True)
 
     assert {"a": 1} == await function.ainvoke({"a": 1})

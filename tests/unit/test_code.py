@@ -1,7 +1,6 @@
 """How a handler travels."""
 
 # Helpers speak for themselves, and `expected == actual` is the order of the house.
-# ruff: noqa: D102, D103, SIM300
 
 from __future__ import annotations
 

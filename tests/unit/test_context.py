@@ -1,7 +1,6 @@
 """The context object."""
 
 # `expected == actual` is the order of the house.
-# ruff: noqa: SIM300
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """The variables of an environment."""
 
 # Helpers speak for themselves, and `expected == actual` is the order of the house.
-# ruff: noqa: D103, SIM300
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Finding and calling the user's code."""
 
 # Helpers speak for themselves, and `expected == actual` is the order of the house.
-# ruff: noqa: D103, SIM300
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """Python's logging as AWS formats it, and the line that an error leaves."""
 
 # `expected == actual` is the order of the house.
-# ruff: noqa: SIM300
 
 from __future__ import annotations
 

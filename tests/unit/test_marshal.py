@@ -1,7 +1,6 @@
 """JSON as AWS's Python runtime speaks it."""
 
 # Helpers speak for themselves, and `expected == actual` is the order of the house.
-# ruff: noqa: D101, D103, SIM300
 
 from __future__ import annotations
 

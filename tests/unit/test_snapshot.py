@@ -1,7 +1,6 @@
 """Whether a process may be forked from, and what is due before and after."""
 
 # `expected == actual` is the order of the house.
-# ruff: noqa: SIM300
 
 from __future__ import annotations
 
