@@ -1,12 +1,15 @@
 """The command line: ``lambdalite invoke | doctor | demo``.
 
 Answers go to standard output and nothing else does; logs and remarks go to standard error. Exit status: 0 done, 1 the
-function failed, 2 the command was wrong, 130 interrupted.
+function failed (or a scene of the demo, or the tier that doctor was asked about), 2 the request was refused, 130
+interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
+import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -22,6 +25,30 @@ _EPILOG = """examples:
   lambdalite demo
 """
 
+_INVOKE = """Run a handler once. Its answer, or AWS's error document, goes to standard output; everything else goes to
+standard error. The exit status is 0 for an answer, 1 if the function failed, 2 if the request was refused.
+
+FUNCTION is module:function, path/to/file.py:function, or a handler string as on AWS, such as package.module.function.
+If it is decorated with lambdalite, its own configuration counts, and options change it."""
+
+_INVOKE_EXAMPLES = """examples:
+  lambdalite invoke shop.orders:paid -e event.json
+  lambdalite invoke src/handlers.py:resize -e event.json --memory 512 --timeout 10
+  echo '{"n": 1}' | lambdalite invoke handlers.double -e - --quiet | jq .
+  lambdalite invoke shop.orders:paid --json-report 2>report.json
+"""
+
+_DOCTOR_EXAMPLES = """examples:
+  lambdalite doctor
+  lambdalite doctor --isolation strict || echo 'no strict isolation here'
+  lambdalite doctor --json | jq '.tiers.process.limits.memory'
+"""
+
+_DEMO_EXAMPLES = """examples:
+  lambdalite demo
+  lambdalite demo --output pictures
+"""
+
 
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
@@ -35,46 +62,92 @@ def parser() -> argparse.ArgumentParser:
     )
     made.add_argument("--version", action="version", version=f"lambdalite {__version__}")
     commands = made.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    _add_invoke(commands.add_parser("invoke", help="run a handler once: its answer alone on standard output"))
-    doctor = commands.add_parser("doctor", help="what is enforced on this machine, how, and what is not")
-    doctor.add_argument("--isolation", choices=("process", "strict", "inline"), help="one tier only")
+    _add_invoke(
+        _command(commands, "invoke", "run a handler once: its answer alone on standard output", _INVOKE_EXAMPLES)
+    )
+    doctor = _command(
+        commands, "doctor", "what is enforced on this machine, how, and what to do to get more", _DOCTOR_EXAMPLES
+    )
+    doctor.add_argument(
+        "--isolation", choices=("process", "strict", "inline"), help="one tier only; 1 if it is not available"
+    )
     doctor.add_argument("--json", action="store_true", help="as JSON")
-    demo = commands.add_parser("demo", help="a tour in ten seconds: a thumbnail, a hang, a hog, a crash, the bill")
+    demo = _command(
+        commands, "demo", "a tour in seconds: a thumbnail, a hang, a hog, a crash, the bill", _DEMO_EXAMPLES
+    )
     demo.add_argument("--output", metavar="DIR", help="write the picture and its thumbnail there")
     return made
 
 
-def _add_invoke(command: argparse.ArgumentParser) -> None:
-    command.description = (
-        "Run a handler once. FUNCTION is module:function, path/to/file.py:function, or a handler string such as "
-        "module.function. If it is decorated with lambdalite, its own configuration counts, and options change it."
+def _command(
+    commands: argparse._SubParsersAction[argparse.ArgumentParser], name: str, text: str, examples: str
+) -> argparse.ArgumentParser:
+    plain = argparse.RawDescriptionHelpFormatter
+    return commands.add_parser(
+        name, help=text, description=f"{text[0].upper()}{text[1:]}.", epilog=examples, formatter_class=plain
     )
+
+
+def _add_invoke(command: argparse.ArgumentParser) -> None:
+    command.description = _INVOKE
     command.add_argument("function", metavar="FUNCTION")
-    command.add_argument("-e", "--event", metavar="FILE", help="the event as JSON; - for standard input; {} if left out")
-    command.add_argument("--memory", type=int, metavar="MIB")
-    command.add_argument("--timeout", type=float, metavar="SECONDS")
+    command.add_argument(
+        "-e", "--event", metavar="FILE", help="the event as JSON; - for standard input; {} if left out"
+    )
+    command.add_argument("--memory", type=int, metavar="MIB", help="128 to 10240; 128 if nobody says")
+    command.add_argument("--timeout", type=float, metavar="SECONDS", help="0.001 to 900; 3 if nobody says")
     command.add_argument("--isolation", choices=("process", "strict", "inline"))
-    command.add_argument("--cpu", choices=("off", "aws"))
-    command.add_argument("--client-context", metavar="JSON")
-    command.add_argument("-q", "--quiet", action="store_true", help="no log on standard error")
-    command.add_argument("--report", action="store_true", help="the report as JSON on standard error, instead of the log")
+    command.add_argument("--cpu", choices=("off", "aws"), help="aws: memory/1769 of a vCPU; off: full speed")
+    command.add_argument(
+        "--reuse", action=argparse.BooleanOptionalAction, help="run it as functions that keep environments warm"
+    )
+    command.add_argument("--client-context", metavar="JSON", help="for context.client_context")
+    log = command.add_mutually_exclusive_group()
+    log.add_argument("--log-tail", action="store_true", help="show what it prints as it comes, not afterwards")
+    log.add_argument("-q", "--quiet", action="store_true", help="no log")
+    log.add_argument("--json-report", action="store_true", help="instead of the log, the REPORT line's facts as JSON")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
     options = parser().parse_args(argv)
-    from importlib import import_module
+    from lambdalite.errors import FunctionError, LambdaliteError
 
-    from lambdalite.errors import LambdaliteError
-
+    _open_standard_streams()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # an arrow that the terminal does not know ends nothing
     try:
-        status = import_module(f"lambdalite.cli.{options.command}").run(options)
+        status = _run(options)
     except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # the reader of our output has gone; there is nobody left to tell
-        sys.stderr.close()
+        return 130  # 128 + SIGINT, as shells count
+    except BrokenPipeError:
+        _close_stdout()
         return 1
     except LambdaliteError as error:
         print(f"lambdalite: {error}", file=sys.stderr)
-        return 2
+        return 1 if isinstance(error, FunctionError) else 2
+    return status
+
+
+def _open_standard_streams() -> None:
+    """See to it that descriptors 0 to 2 are open: else a socket of ours could become "standard error" (sh: ``2>&-``)."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # the kernel gives the lowest free one
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
+    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
+
+
+def _run(options: argparse.Namespace) -> int:
+    from importlib import import_module
+
+    status = import_module(f"lambdalite.cli.{options.command}").run(options)
+    sys.stdout.flush()  # here, where a reader that has gone is expected
     return int(status)
+
+
+def _close_stdout() -> None:
+    """The reader of our output has gone: let the interpreter's last flush at exit go nowhere, without a complaint."""
+    with open(os.devnull, "wb") as nowhere:
+        os.dup2(nowhere.fileno(), sys.stdout.fileno())

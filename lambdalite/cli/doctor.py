@@ -8,7 +8,9 @@ import platform
 import sys
 from typing import TYPE_CHECKING, Any
 
+from lambdalite import __version__
 from lambdalite.app import App
+from lambdalite.cli.hints import hint
 from lambdalite.cli.paint import Paint
 from lambdalite.errors import LambdaliteError, SandboxUnavailable
 
@@ -17,25 +19,22 @@ if TYPE_CHECKING:
 
     from lambdalite.enforcement import Enforcement
 
-__all__ = ["run"]
-
-_HINTS = {
-    "processes": "a pids cgroup bounds processes: run as root, or under systemd with Delegate=yes",
-    "/tmp": "a bounded /tmp needs mount namespaces: allow unprivileged user namespaces, or run as root",
-    "filesystem": "a read-only file system needs mount namespaces or Landlock (Linux 5.13 and newer)",
-    "signals to the host": "needs a PID namespace, or Landlock ABI 6 (Linux 6.12)",
-}
+__all__ = ["print_table", "run"]
 
 
 def run(options: argparse.Namespace) -> int:
-    """Print a table for each tier; 1 if the tier that was asked for is not available."""
+    """Print a table for each tier; 1 if the one tier that was asked for is not available."""
     tiers = [options.isolation] if options.isolation else ["process", "strict", "inline"]
     found: dict[str, Any] = {tier: survey(tier) for tier in tiers}
-    failed = any(isinstance(item, LambdaliteError) for item in found.values())
     if options.json:
-        print(json.dumps({"machine": machine(), "tiers": {tier: _as_json(item) for tier, item in found.items()}}, indent=2))
+        print(
+            json.dumps(
+                {"machine": machine(), "tiers": {tier: _as_json(item) for tier, item in found.items()}}, indent=2
+            )
+        )
     else:
         _print(found)
+    failed = any(isinstance(item, LambdaliteError) for item in found.values())
     return 1 if failed and options.isolation else 0
 
 
@@ -49,13 +48,18 @@ def survey(tier: str) -> Enforcement | LambdaliteError:
 
 
 def machine() -> dict[str, str]:
-    """Where we are."""
+    """Where we are: what a report of a fault should name."""
     return {
+        "lambdalite": __version__,
         "python": platform.python_version(),
         "system": f"{platform.system()} {platform.release()}",
         "processors": str(os.cpu_count()),
-        "user": "root" if hasattr(os, "getuid") and os.getuid() == 0 else "ordinary user",
+        "user": "root" if _is_root() else "ordinary user",
     }
+
+
+def _is_root() -> bool:
+    return hasattr(os, "getuid") and os.getuid() == 0
 
 
 def _as_json(item: Enforcement | LambdaliteError) -> dict[str, Any]:
@@ -63,7 +67,10 @@ def _as_json(item: Enforcement | LambdaliteError) -> dict[str, Any]:
         return {"available": False, "missing": list(item.missing), "hint": item.hint}
     if isinstance(item, LambdaliteError):
         return {"available": False, "reason": str(item)}
-    return {"available": True, "limits": item.as_dict()}
+    limits = item.as_dict()
+    for one in item:
+        limits[one.limit]["hint"] = hint(one, item.tier, root=_is_root())
+    return {"available": True, "limits": limits}
 
 
 def _print(found: dict[str, Enforcement | LambdaliteError]) -> None:
@@ -78,10 +85,11 @@ def _print(found: dict[str, Enforcement | LambdaliteError]) -> None:
 
 
 def print_table(item: Enforcement, paint: Paint) -> None:
-    """One line a limit, and a hint for each that is not enforced."""
+    """One line a limit, and below it what to do to get more, where there is something."""
     width = max(len(one.limit) for one in item)
     for one in item:
         mark = paint.green("enforced    ") if one.enforced else paint.yellow("NOT ENFORCED")
         print(f"  {mark}  {one.limit:<{width}}  {one.how}")
-        if not one.enforced and item.tier != "inline" and one.limit in _HINTS:
-            print(f"  {'':12}  {'':<{width}}  {paint.dim(_HINTS[one.limit])}")
+        more = hint(one, item.tier, root=_is_root())
+        if more:
+            print(f"  {'':12}  {'':<{width}}  {paint.dim(more)}")

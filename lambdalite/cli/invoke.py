@@ -2,46 +2,69 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
+import contextlib
 import json
+import os
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from lambdalite.app import App
+from lambdalite.cli.target import function_of
 from lambdalite.errors import UsageError
-from lambdalite.function import Function
+from lambdalite.observe import Tail
 from lambdalite.observe.lines import printable
 
 if TYPE_CHECKING:
     import argparse
-    from types import ModuleType
+    from collections.abc import Iterator
 
     from lambdalite.model.outcome import Outcome
 
-__all__ = ["find", "run"]
+__all__ = ["read_event", "run"]
+
+_SETTINGS = ("memory", "timeout", "reuse", "isolation", "cpu")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run it; 0 for an answer, 1 for a failure of the function's."""
-    names = ("memory", "timeout", "isolation", "cpu")
-    settings = {name: getattr(options, name) for name in names if getattr(options, name) is not None}
+    settings = {name: getattr(options, name) for name in _SETTINGS if getattr(options, name) is not None}
     event = read_event(options.event)
-    with App() as app:
-        function = _function(app, options.function, settings)
-        outcome = function.run(event, client_context=options.client_context)
+    client = read_client_context(options.client_context)
+    with _noise_to_stderr():
+        function = function_of(options.function, settings)
+        with function.app as app:
+            tail = Tail(sys.stderr)
+            if options.log_tail:
+                app.logs.follow(tail)
+            outcome = function.run(event, client_context=client)
+        tail.flush()
     _tell(outcome, options)
-    sys.stdout.flush()
     sys.stdout.buffer.write(outcome.payload + b"\n")
     sys.stdout.flush()
     return 0 if outcome.ok else 1
 
 
+@contextlib.contextmanager
+def _noise_to_stderr() -> Iterator[None]:
+    """Keep standard output for the answer: what modules print while they are imported goes to standard error.
+
+    The descriptor is turned round, not only ``sys.stdout``: C code and child processes write there too.
+    """
+    sys.stdout.flush()
+    kept = os.dup(1)
+    os.dup2(2, 1)
+    try:
+        yield
+    finally:
+        sys.stdout.flush()
+        os.dup2(kept, 1)
+        os.close(kept)
+
+
 def _tell(outcome: Outcome, options: argparse.Namespace) -> None:
-    if options.report:
+    if options.json_report:
         print(json.dumps(outcome.report.as_dict()), file=sys.stderr)
-    elif not options.quiet:
+    elif not (options.quiet or options.log_tail):  # the latter has shown it already
         sys.stderr.write(printable(outcome.log) if sys.stderr.isatty() else outcome.log)
     sys.stderr.flush()
 
@@ -62,49 +85,18 @@ def read_event(source: str | None) -> bytes:
         raise UsageError(f"cannot read the event: {error}") from error
 
 
-def _function(app: App, target: str, settings: dict[str, Any]) -> Function[Any, Any]:
-    sys.path.insert(0, str(Path.cwd()))
-    if ":" not in target:
-        return app.load(target, **settings)
-    found = find(target)
-    if isinstance(found, Function):
-        options = {name: getattr(found.config, name) for name in _kept(found)}
-        return app.function(found.version.handler, **{**options, **settings})
-    return app.function(found, **settings)
-
-
-def _kept(function: Function[Any, Any]) -> list[str]:
-    import attrs
-
-    return [field.name for field in attrs.fields(type(function.config))]
-
-
-def find(target: str) -> Any:
-    """What ``module:function`` or ``file.py:function`` means.
+def read_client_context(text: str | None) -> str | None:
+    """The client context as it is, if it is a JSON object.
 
     Raises:
-        UsageError: no such module, file or name; or the module fails to import.
+        UsageError: it is not.
     """
-    place, _, qualname = target.rpartition(":")
-    found: Any = _module(place)
-    for part in qualname.split("."):
-        if not hasattr(found, part):
-            offer = ", ".join(sorted(name for name, item in vars(found).items() if callable(item) and name[0] != "_")[:8])
-            raise UsageError(f"{place} has no {qualname!r}" + (f": it has {offer}" if offer else ""))
-        found = getattr(found, part)
-    return found
-
-
-def _module(place: str) -> ModuleType:
+    if text is None:
+        return None
     try:
-        if not place.endswith(".py"):
-            return importlib.import_module(place)
-        path = Path(place).resolve()
-        if not path.exists():
-            raise UsageError(f"there is no file {place}")
-        sys.path.insert(0, str(path.parent))
-        return importlib.import_module(path.stem)
-    except UsageError:
-        raise
-    except Exception as error:
-        raise UsageError(f"cannot import {place}: {type(error).__name__}: {error}") from error
+        found = json.loads(text)
+    except ValueError as error:
+        raise UsageError(f"--client-context is not JSON: {error}") from error
+    if not isinstance(found, dict):
+        raise UsageError(f"--client-context takes a JSON object, not {text}")
+    return text

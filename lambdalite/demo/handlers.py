@@ -28,7 +28,7 @@ def hang(_event: Any, _context: LambdaContext) -> None:
     while True:
         try:
             time.sleep(60)
-        except BaseException:  # noqa: BLE001, S112 - that is the point
+        except BaseException:  # noqa: S112 - that is the point
             continue
 
 

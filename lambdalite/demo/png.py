@@ -26,18 +26,33 @@ def decode(data: bytes) -> Picture:
     """
     if not data.startswith(SIGNATURE):
         raise ValueError("not a PNG file")
-    chunks = dict.fromkeys((b"IHDR", b"IDAT"), b"")
+    try:
+        return _picture(_chunks(data))
+    except (struct.error, zlib.error, IndexError, KeyError) as error:
+        raise ValueError(f"not a whole PNG file: {type(error).__name__}: {error}") from error
+
+
+def _chunks(data: bytes) -> dict[bytes, bytes]:
+    """Kind → content; several of a kind are joined, as IDAT wants it."""
+    chunks: dict[bytes, bytes] = {}
     at = len(SIGNATURE)
     while at < len(data):
         length, kind = struct.unpack_from("!I4s", data, at)
-        if kind in chunks:
-            chunks[kind] += data[at + 8 : at + 8 + length]
+        body = data[at + 8 : at + 8 + length]
+        if struct.unpack_from("!I", data, at + 8 + length)[0] != zlib.crc32(kind + body):
+            raise ValueError(f"chunk {kind.decode('latin-1')} is damaged: its checksum does not fit")
+        chunks[kind] = chunks.get(kind, b"") + body
         at += length + 12
+    return chunks
+
+
+def _picture(chunks: dict[bytes, bytes]) -> Picture:
     width, height, depth, colour, _, _, interlace = struct.unpack("!IIBBBBB", chunks[b"IHDR"])
     if depth != 8 or interlace or colour not in _CHANNELS:
         raise ValueError(f"only 8-bit, not interlaced pictures: this has depth {depth}, colour type {colour}")
     channels = _CHANNELS[colour]
-    return Picture(width, height, channels, _unfilter(zlib.decompress(chunks[b"IDAT"]), width * channels, height, channels))
+    rows = _unfilter(zlib.decompress(chunks[b"IDAT"]), width * channels, height, channels)
+    return Picture(width, height, channels, rows)
 
 
 def _unfilter(raw: bytes, stride: int, height: int, channels: int) -> list[bytes]:
@@ -96,8 +111,14 @@ def _chunk(kind: bytes, body: bytes) -> bytes:
 
 
 def shrink(picture: Picture, width: int) -> Picture:
-    """A smaller picture by averaging boxes of pixels."""
-    factor = max(picture.width // width, 1)
+    """A smaller picture, by averaging square boxes of pixels; at least ``width`` wide, unless the picture is not.
+
+    Raises:
+        ValueError: no width at all.
+    """
+    if width < 1:
+        raise ValueError(f"a picture is at least 1 pixel wide, not {width}")
+    factor = max(min(picture.width // width, picture.height), 1)
     width, height, channels = picture.width // factor, picture.height // factor, picture.channels
     area = factor * factor
     rows = []

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from typing import TYPE_CHECKING
 
+import psutil
 import pytest
 
 from lambdalite.demo import png
@@ -29,6 +31,11 @@ def broken(event, context):
 @app.function(memory=512, timeout=7)
 def decorated(event, context):
     return context.memory_limit_in_mb
+
+def patient(event, context):
+    import time
+    print("here I wait", flush=True)
+    time.sleep(30)
 """
 
 
@@ -37,6 +44,9 @@ def here(tmp_path: Path) -> Path:
     """A directory with a module of handlers and an event."""
     (tmp_path / "shop.py").write_text(MODULE)
     (tmp_path / "event.json").write_text('{"n": 21}')
+    (tmp_path / "quits.py").write_text("import sys; sys.exit(3)")
+    (tmp_path / "lib").mkdir()
+    (tmp_path / "lib" / "json.py").write_text("def f(event, context): pass")
     return tmp_path
 
 
@@ -69,6 +79,74 @@ def test_invoke_keeps_a_decorated_function_as_it_is(here: Path) -> None:
     assert '"640"\n' == cli("invoke", "shop:decorated", "--memory", "640", "--quiet", cwd=here).stdout
 
 
+@pytest.mark.parametrize("target", ["shop:decorated", "shop.py:decorated", "shop.decorated"])
+def test_invoke_finds_the_decorator_whatever_the_form(here: Path, target: str) -> None:
+    """A handler string, too, means the decorated function with its configuration."""
+    assert '"512"\n' == cli("invoke", target, "--quiet", cwd=here).stdout
+
+
+def test_invoke_imports_a_file_as_part_of_its_package(here: Path) -> None:
+    """A module of a package, named by its path, may import its siblings."""
+    (here / "pack").mkdir()
+    for name, text in {
+        "__init__": "",
+        "base": "ANSWER = 42",
+        "f": "from .base import ANSWER\ndef f(event, context): return ANSWER",
+    }.items():
+        (here / "pack" / f"{name}.py").write_text(text)
+
+    assert "42\n" == cli("invoke", "pack/f.py:f", "--quiet", cwd=here).stdout
+
+
+@pytest.mark.parametrize("isolation", ["process", "inline"])
+def test_standard_output_holds_the_answer_and_nothing_else(here: Path, isolation: str) -> None:
+    """What a module prints while it is imported, even past Python's own stdout, goes to standard error."""
+    (here / "noisy.py").write_text(
+        "import os, subprocess\nprint('printed')\nos.write(1, b'written\\n')\nsubprocess.run(['echo', 'echoed'])\n"
+        "def f(event, context):\n    print('handled')\n    return 1\n"
+    )
+
+    done = cli("invoke", "noisy:f", "--isolation", isolation, cwd=here)
+
+    assert (0, "1\n") == (done.returncode, done.stdout)
+    assert [] == [word for word in ("printed", "written", "echoed", "handled") if word not in done.stderr]
+
+
+def test_log_tail_shows_output_as_it_comes_and_ctrl_c_leaves_no_traceback(here: Path) -> None:
+    """Interrupted while the handler runs: exit status 130, nothing on standard output, no traceback, nobody left."""
+    command = [sys.executable, "-m", "lambdalite", "invoke", "shop:patient", "--timeout", "40", "--log-tail"]
+    pipe = subprocess.PIPE
+    with subprocess.Popen(command, cwd=here, stdout=pipe, stderr=pipe, text=True) as process:
+        assert process.stderr is not None
+        assert "patient | here I wait\n" == process.stderr.readline()
+        children = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        printed, said = process.communicate(timeout=30)
+
+    assert (130, "", "") == (process.returncode, printed, said)
+    assert ([], False) == ([child for child in children if child.is_running()], not children)
+
+
+def test_a_reader_that_has_gone_is_no_traceback() -> None:
+    """``lambdalite doctor | head -0``: exit status 1, and not a word."""
+    command = [sys.executable, "-m", "lambdalite", "doctor", "--isolation", "inline"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        assert process.stderr is not None
+        process.stdout.close()
+        said = process.stderr.read()
+
+    assert (1, "") == (process.returncode, said)
+
+
+def test_closed_standard_streams_hurt_nothing(here: Path) -> None:
+    """With standard error closed (``2>&-``) no descriptor of ours takes its place: the answer comes out as ever."""
+    shell = f"exec {sys.executable} -m lambdalite invoke shop:decorated 2>&-"
+    done = subprocess.run(["sh", "-c", shell], cwd=here, capture_output=True, text=True, timeout=50, check=False)
+
+    assert (0, '"512"\n', "") == (done.returncode, done.stdout, done.stderr)
+
+
 def test_invoke_of_a_failing_function_exits_1(here: Path) -> None:
     """AWS's document is on standard output, the traceback on standard error."""
     done = cli("invoke", "shop:broken", cwd=here)
@@ -78,8 +156,8 @@ def test_invoke_of_a_failing_function_exits_1(here: Path) -> None:
 
 
 def test_report_as_json(here: Path) -> None:
-    """``--report`` gives the facts of the REPORT line to a program."""
-    done = cli("invoke", "shop:decorated", "--report", cwd=here)
+    """``--json-report`` gives the facts of the REPORT line to a program."""
+    done = cli("invoke", "shop:decorated", "--json-report", cwd=here)
 
     assert 512 == json.loads(done.stderr)["metrics"]["memorySizeMB"]
 
@@ -87,12 +165,22 @@ def test_report_as_json(here: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        (("invoke", "shop:nothing"), "shop has no 'nothing': it has broken, decorated, double"),
+        (("invoke", "shop:nothing"), "shop has no 'nothing': it has broken, decorated, double, patient"),
         (("invoke", "nowhere:f"), "cannot import nowhere: ModuleNotFoundError: No module named 'nowhere'"),
         (("invoke", "missing.py:f"), "there is no file missing.py"),
         (("invoke", "shop:double", "-e", "missing.json"), "cannot read the event: "),
         (("invoke", "shop:double", "-e", "-"), "Could not parse request body into json"),
         (("invoke", "shop:double", "--memory", "12"), "Value '12' at 'memorySize' failed to satisfy constraint"),
+        (("invoke", "shop:__name__"), "shop:__name__ is no handler: it is 'shop'"),
+        (("invoke", "shop:"), "'shop:' is not module:function"),
+        (("invoke", "shop"), "'shop' does not say which function: use shop:NAME"),
+        (("invoke", "shop.py"), "'shop.py' does not say which function: use shop.py:NAME"),
+        (("invoke", "quits:f"), "cannot import quits: SystemExit: 3 ("),
+        (("invoke", "lib/json.py:f"), "lib/json.py has the name of another module"),
+        (("invoke", "shop:double", "--client-context", "[1]"), "--client-context takes a JSON object"),
+        (("invoke", "shop:double", "--client-context", "{"), "--client-context is not JSON"),
+        (("invoke", "shop:double", "--quiet", "--log-tail"), "not allowed with argument"),
+        (("demo", "--output", "shop.py"), "cannot write pictures to shop.py"),
         (("frobnicate",), "invalid choice: 'frobnicate'"),
     ],
 )
