@@ -51,7 +51,7 @@ def _lambdalite_processes() -> Iterator[None]:
 
 
 @pytest.fixture
-def faas(request: pytest.FixtureRequest, _lambdalite_processes: None) -> Iterator[App]:
+def faas(request: pytest.FixtureRequest) -> Iterator[App]:
     """An App that dies with its test, on a clock that only the test moves (``faas.clock.advance(minutes=10)``).
 
     Handlers run for real, in real environments with real limits. A failed test shows what they logged. Options of the
@@ -67,6 +67,8 @@ def faas(request: pytest.FixtureRequest, _lambdalite_processes: None) -> Iterato
                 f"@pytest.mark.lambdalite takes options by name, such as concurrency=10, not {marker.args}"
             )
         options.update(marker.kwargs)
+    if options["isolation"] != "inline":
+        request.getfixturevalue("_lambdalite_processes")
     with App(**options) as app:
         story = _Story(app)
         request.node.stash[_STORY] = story

@@ -197,7 +197,7 @@ def _at_once(function: Function[Any, Any], *, wait: bool) -> list[Any]:
     def call() -> None:
         gate.wait()
         try:
-            answers.append(function.invoke({"seconds": 0.25}, wait=wait))
+            answers.append(function.invoke({"seconds": 0.4}, wait=wait))
         except Exception as error:  # whatever it is, it is shown
             answers.append(error)
 

@@ -21,7 +21,9 @@ def filtered(kind: int) -> bytes:
         for i, sample in enumerate(row):
             left, corner = (row[i - 3], above[i - 3]) if i >= 3 else (0, 0)
             up = above[i]
-            paeth = min((left, up, corner), key=lambda one, p=left + up - corner: abs(p - one))
+            guess = left + up - corner
+            near = [abs(guess - one) for one in (left, up, corner)]
+            paeth = (left, up, corner)[near.index(min(near))]
             line.append((sample - (0, left, up, (left + up) // 2, paeth)[kind]) % 256)
         lines.append(bytes([kind]) + line)
         above = row
