@@ -6,11 +6,13 @@ import json
 from itertools import product
 from typing import Any
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lambdalite.patterns import InvalidPattern, RuleIndex, compile, explain, matches
-from lambdalite.patterns.pattern import Pattern
+from lambdalite.patterns import InvalidPattern, Pattern, RuleIndex, compile, explain, matches  # noqa: A004
+
+pytestmark = pytest.mark.slow
 
 # Few names and few values, so that patterns and events often meet.
 NAMES = st.sampled_from(["a", "b", "c", "a.b", "b.c", "A"])
@@ -184,7 +186,7 @@ def _stands(choice: Any) -> bool:
     return True
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=150, deadline=None)
 @given(PATTERNS, st.one_of(EVENTS, FLAT_EVENTS))
 def test_a_pattern_matches_what_the_oracle_says(pattern: dict[str, Any], event: dict[str, Any]) -> None:
     """Choosing values cleverly finds the same verdict as trying all choices."""
@@ -193,7 +195,7 @@ def test_a_pattern_matches_what_the_oracle_says(pattern: dict[str, Any], event: 
     assert compiled.matches(event) == oracle(compiled, event)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(st.lists(PATTERNS, max_size=40), st.lists(st.one_of(EVENTS, FLAT_EVENTS), min_size=1, max_size=6))
 def test_the_index_matches_what_each_pattern_matches(patterns: list[Any], events: list[Any]) -> None:
     """An index, built at once or rule by rule, answers as its patterns one after the other."""
@@ -207,7 +209,7 @@ def test_the_index_matches_what_each_pattern_matches(patterns: list[Any], events
         assert (expected, expected) == (at_once.match(event), by_and_by.match(event))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(
     st.lists(st.tuples(st.integers(0, 9), st.one_of(st.none(), PATTERNS)), max_size=60),
     st.lists(st.one_of(EVENTS, FLAT_EVENTS), min_size=1, max_size=4),
@@ -229,7 +231,7 @@ def test_the_index_follows_changes(changes: list[Any], events: list[Any]) -> Non
         assert sorted(key for key in model if matches(model[key], event)) == sorted(index.match(event))
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(PATTERNS, st.one_of(EVENTS, FLAT_EVENTS))
 def test_an_explanation_agrees_with_the_verdict(pattern: dict[str, Any], event: dict[str, Any]) -> None:
     """An explanation is true exactly if the event matches, and otherwise names a failure for every alternative."""
@@ -241,7 +243,7 @@ def test_an_explanation_agrees_with_the_verdict(pattern: dict[str, Any], event: 
     assert str(explanation)
 
 
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 @given(PATTERNS, st.one_of(EVENTS, FLAT_EVENTS))
 def test_text_and_objects_are_the_same(pattern: dict[str, Any], event: dict[str, Any]) -> None:
     """An event given as JSON text is matched like the object it stands for."""
