@@ -35,7 +35,7 @@ if TYPE_CHECKING:
         TooManyRequests,
         UsageError,
     )
-    from lambdalite.function import Function
+    from lambdalite.functions import Function
     from lambdalite.model.outcome import Failure, Outcome
 
 __version__ = "0.1.0"
@@ -44,7 +44,7 @@ _HOME = {
     "App": "app",
     "EnvironmentExited": "errors",
     "Failure": "model.outcome",
-    "Function": "function",
+    "Function": "functions",
     "FunctionError": "errors",
     "FunctionTimeout": "errors",
     "HandlerError": "errors",
@@ -118,9 +118,7 @@ def __getattr__(name: str) -> Any:
         raise AttributeError(f"module 'lambdalite' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"lambdalite.{home}"), name)
-    if name != home:  # `function` the decorator lives beside `function` the module: leave the latter alone
-        globals()[name] = value
+    value = globals()[name] = getattr(import_module(f"lambdalite.{home}"), name)
     return value
 
 

@@ -25,7 +25,7 @@ from lambdalite.errors import (
     RequestTooLarge,
     UsageError,
 )
-from lambdalite.function import _NO_EVENT, Function
+from lambdalite.functions import _NO_EVENT, Function
 from lambdalite.model.function import Version, configure
 from lambdalite.model.invocation import Invocation
 from lambdalite.observe import Observatory, Tail

@@ -14,7 +14,7 @@ from lambdalite.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from lambdalite.function import Function
+    from lambdalite.functions import Function
     from lambdalite.model.outcome import Outcome
 
 __all__ = ["Progress", "run_many"]

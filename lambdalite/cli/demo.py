@@ -27,7 +27,7 @@ from lambdalite.observe.lines import printable
 if TYPE_CHECKING:
     import argparse
 
-    from lambdalite.function import Function
+    from lambdalite.functions import Function
     from lambdalite.model.outcome import Outcome
 
 __all__ = ["run"]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambdalite.app import App
 from lambdalite.errors import UsageError
-from lambdalite.function import Function
+from lambdalite.functions import Function
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""The crash catalogue: each way to die × each mode, with what AWS would have said. A new failure adds a row first.
+"""The crash catalogue: each way to die in each mode, with what AWS would have said. A new failure adds a row first.
 
 After every row the same function answers again, a neighbour that was running meanwhile has not noticed, and (in the
 `app` fixture) nothing is left behind.
@@ -85,7 +85,7 @@ LEGAL: list[tuple[dict[str, Any], Any]] = [
 @pytest.fixture(params=["fresh", "reused"])
 def mode(request: pytest.FixtureRequest) -> bool:
     """Does the function reuse its environments?"""
-    return request.param == "reused"
+    return str(request.param) == "reused"
 
 
 @pytest.fixture

@@ -65,7 +65,7 @@ def test_host_variables_do_not_leak(app: App, monkeypatch: pytest.MonkeyPatch) -
     ("event", "seen"),
     [
         ({"t": (1, 2)}, {"t": [1, 2]}),
-        ({1: "a", None: "b", True: "c"}, {"1": "c", "null": "b"}),  # to Python, True is 1
+        ({1: "c", None: "b"}, {"1": "c", "null": "b"}),  # to Python, True is 1
         (Decimal("1.5"), 1.5),
         ("☃\ud83d", "☃\ud83d"),
         (2**70, 2**70),
@@ -239,7 +239,7 @@ def test_map_keeps_the_order(app: App) -> None:
     function = app.function(shop.echo, reuse=True)
 
     assert list(range(20)) == list(function.map(range(20), concurrency=3))
-    outcomes = app.function(crashing.die, name="die").map([{"how": "fine"}, {"how": "raise"}], outcomes=True)  # type: ignore[arg-type]
+    outcomes = app.function(crashing.die, name="die").map([{"how": "fine"}, {"how": "raise"}], outcomes=True)
     assert [True, False] == [outcome.ok for outcome in outcomes]
 
 

@@ -5,12 +5,15 @@ from __future__ import annotations
 import json
 from itertools import product
 from typing import Any
+from unittest.mock import patch
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lambdalite.patterns import InvalidPattern, Pattern, RuleIndex, compile, explain, matches  # noqa: A004
+from lambdalite.patterns.fields import scalar
+from lambdalite.patterns.index import levels
 
 pytestmark = pytest.mark.slow
 
@@ -207,6 +210,32 @@ def test_the_index_matches_what_each_pattern_matches(patterns: list[Any], events
     for event in events:
         expected = [key for key, pattern in enumerate(patterns) if matches(pattern, event)]
         assert (expected, expected) == (at_once.match(event), by_and_by.match(event))
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.lists(PATTERNS, max_size=40), st.lists(st.one_of(EVENTS, FLAT_EVENTS), min_size=1, max_size=4))
+def test_a_crowded_index_matches_what_each_pattern_matches(patterns: list[Any], events: list[Any]) -> None:
+    """The same where every slot that two rules share becomes a level of its own."""
+    by_and_by: RuleIndex[int] = RuleIndex()
+    with patch.object(levels, "CROWDED", 2):
+        at_once = RuleIndex(dict(enumerate(patterns)))
+        for key, pattern in enumerate(patterns):
+            by_and_by.add(key, pattern)
+
+    for event in events:
+        expected = [key for key, pattern in enumerate(patterns) if matches(pattern, event)]
+        assert (expected, expected) == (at_once.match(event), by_and_by.match(event))
+
+
+@settings(max_examples=300, deadline=None)
+@given(LEAVES, SCALARS)
+def test_fast_leaves_say_what_the_leaves_say(leaves: list[Any], value: Any) -> None:
+    """The closures that are asked agree with the leaves that define the language."""
+    pattern = {"a": leaves}
+    if accepted(pattern):
+        test = compile(pattern).alternatives[0][0]
+
+        assert bool(test.admits(scalar(value))) == any(leaf.admits(scalar(value)) for leaf in test.leaves)
 
 
 @settings(max_examples=80, deadline=None)

@@ -80,7 +80,11 @@ class RuleIndex(Generic[Key]):
         if event.__class__ is not dict:
             event = load_event(event)
         if snapshot.few is not None:
-            return [key for key, matches in snapshot.few if matches(event)]
+            few = []
+            for key, matches in snapshot.few:  # not a comprehension, which would cost another call
+                if matches(event):
+                    few.append(key)  # noqa: PERF401
+            return few
         found: Found = {}
         if snapshot.root.spelled and gather(snapshot.root, event, found):  # type: ignore[arg-type]
             matched = collect(snapshot.top, found)

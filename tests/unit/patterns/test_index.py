@@ -87,6 +87,20 @@ def test_crowded_slots_divide() -> None:
     assert index.match({"source": "shop", "detail": {"id": 7, "state": "open"}}) == []
 
 
+def test_levels_divide_again_and_go_on_growing() -> None:
+    """Where no field alone tells the rules apart, several do together; later rules find the levels that are there."""
+
+    def rule(n: int) -> dict[str, Any]:
+        return {"a": [n % 10], "b": [n // 10 % 10], "c": [{"anything-but": n // 100}]}
+
+    index = RuleIndex({n: rule(n) for n in range(500)})
+    for n in range(500, 1_000):
+        index.add(n, rule(n))
+
+    assert index.match({"a": 3, "b": 7, "c": 4}) == [73, 173, 273, 373, 573, 673, 773, 873, 973]
+    assert index.match({"a": [3, 4], "b": 7, "c": 4})[:4] == [73, 74, 173, 174]
+
+
 def test_rules_without_any_value_to_look_up_are_found() -> None:
     """Rules that want nothing but a lack are asked for every event."""
     index = RuleIndex({n: {f"f{n}": [{"exists": False}]} for n in range(50)})
