@@ -104,6 +104,8 @@ def gather(node: Node, event: dict[str, Any], found: Found) -> bool:
 def _gather_other(child: Node, value: Any, kind: type, found: Found) -> bool:
     if kind is list:
         return _gather_elements(child, value, found)
+    if kind not in _PLAIN:
+        return False  # of an unusual class
     field = child.field
     if field < 0:
         return True
@@ -111,8 +113,6 @@ def _gather_other(child: Node, value: Any, kind: type, found: Found) -> bool:
         value = value if LOWEST <= value <= HIGHEST else RawNumber(value)
     elif kind is float:
         value = number_in_event(value)
-    elif kind not in _PLAIN:
-        return False  # of an unusual class
     if field in found:
         return False
     found[field] = value

@@ -83,7 +83,7 @@ class RuleIndex(Generic[Key]):
             few = []
             for key, matches in snapshot.few:  # not a comprehension, which would cost another call
                 if matches(event):
-                    few.append(key)  # noqa: PERF401
+                    few.append(key)
             return few
         found: Found = {}
         if snapshot.root.spelled and gather(snapshot.root, event, found):  # type: ignore[arg-type]

@@ -201,3 +201,11 @@ def test_a_large_index_agrees_with_its_rules() -> None:
         if rng.random() < 0.5:
             event["e"] = rng.choice(values)()
         assert index.match(event) == [n for n, rule in rules.items() if rule.matches(event)]
+
+
+def test_many_wildcards_are_found_by_what_is_in_them() -> None:
+    """Wildcards that begin and end with an asterisk are looked up by a piece of their text."""
+    index = RuleIndex({n: {"a": [{"wildcard": f"*<{n:04}>*"}]} for n in range(300)})
+
+    assert index.match({"a": "x<0007><0211>y"}) == [7, 211]
+    assert index.match({"a": "<7>"}) == []

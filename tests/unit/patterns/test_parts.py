@@ -5,12 +5,13 @@ from __future__ import annotations
 
 from decimal import Decimal
 from enum import IntEnum
+from types import MappingProxyType
 from typing import Any
 
 import pytest
 
 from lambdalite.errors import UsageError
-from lambdalite.patterns import addresses, matches, numeric, wildcards
+from lambdalite.patterns import addresses, compile, matches, numeric, wildcards  # noqa: A004
 from lambdalite.patterns.leaves import Constant, Number
 from lambdalite.patterns.numeric import RawNumber
 from lambdalite.patterns.refusal import PatternOverflow, PatternRefused, PatternSyntax, PatternValue
@@ -134,7 +135,7 @@ def test_numbers_of_events(value: Any, expected: Any) -> None:
 
 def test_every_micro_number_has_its_own_float() -> None:
     """Six decimals near the limits survive the way through a float."""
-    for micro in range(4_999_999_999_999_000, 4_999_999_999_999_999, 7):
+    for micro in range(4_999_900_000_000_000, 4_999_999_999_999_999, 99_999_989):
         text = f"{micro // 10**6}.{micro % 10**6:06}"
         assert numeric.number_in_event(float(text)) == float(text) == numeric.number_in_pattern(text)
 
@@ -187,3 +188,43 @@ def test_unusual_classes_are_taken_for_what_they_are() -> None:
         matches({"a": [1]}, {"a": object()})
     with pytest.raises(UsageError, match="The event has the key 1, a int"):
         matches({"a": {"b": [1]}}, {"a": [{1: 2}]})
+
+
+@pytest.mark.parametrize(("text", "reason", "column"), [
+    ("[", 'Unexpected end-of-input: expected close marker for Array (start marker at [Source: (String)"["; line: 1, column: 1])', 2),
+    ('{"a":1', 'Unexpected end-of-input: expected close marker for Object (start marker at [Source: (String)"{"a":1"; line: 1, column: 1])', 7),
+    ("[-Inf]", "Unrecognized token '-Inf': was expecting (JSON String, Number, Array, Object or token 'null', 'true' or 'false')", 6),
+    ("[-I", "Unexpected end-of-input in a Number value", 4),
+    ("[1}", "Unexpected close marker '}': expected ']' (for Array starting at [Source: (String)\"[1}\"; line: 1, column: 1])", 3),
+])  # fmt: skip
+def test_where_brackets_were_opened(text: str, reason: str, column: int) -> None:
+    """PAT-90: a bracket that misses its partner is told with the place of the partner."""
+    with pytest.raises(PatternSyntax) as refused:
+        _scan(text)
+
+    assert str(refused.value) == f'{reason}\n at [Source: (String)"{text}"; line: 1, column: {column}]'
+
+
+def test_a_number_alone_is_read_with_the_space_behind_it() -> None:
+    """The parser looks at the character behind a lone number."""
+    assert [_scan(text) for text in ("42", "42\n ", "42\r\n", "42 ")] == [[("int", "42")]] * 4
+
+
+@pytest.mark.parametrize(("operator", "matching", "other"), [
+    ({"prefix": {"equals-ignore-case": "ÄB"}}, "äbc", "abc"),
+    ({"suffix": {"equals-ignore-case": "ÄB"}}, "cäB", "cab"),
+    ({"suffix": {"equals-ignore-case": "ab"}}, "cAB", "b"),
+    ({"equals-ignore-case": "\U00010400x"}, "\U00010400X", "\U00010428x"),
+])  # fmt: skip
+def test_casing_beyond_ascii(operator: Any, matching: str, other: str) -> None:
+    """PAT-34: beginnings and ends follow the same rule; characters beyond UTF-16's first plane have no case."""
+    assert matches({"a": [operator]}, {"a": matching})
+    assert not matches({"a": [operator]}, {"a": other})
+
+
+def test_other_mappings_are_objects() -> None:
+    """Patterns and events may be made of any mapping."""
+    frozen = MappingProxyType({"a": MappingProxyType({"b": ["x"]})})
+
+    assert matches(frozen, {"a": MappingProxyType({"b": "x"})})
+    assert repr(compile(frozen)) == '<Pattern {"a": {"b": ["x"]}}>'
