@@ -6,11 +6,12 @@ the host needs.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
-
 from lambdalite import runtime as _runtime
 
+TYPE_CHECKING = False  # type checkers take it for typing's; importing that would be nine tenths of our import time
 if TYPE_CHECKING:
+    from typing import Any
+
     from lambdalite.app import App, default_app, function, load
     from lambdalite.clock import ManualClock, SystemClock
     from lambdalite.errors import (

@@ -17,18 +17,14 @@ from __future__ import annotations
 import threading
 from collections import deque
 from functools import partial
-from typing import TYPE_CHECKING
-
-import attrs
+from typing import TYPE_CHECKING, NamedTuple
 
 from lambdalite import limits
 from lambdalite.clock import monotonic
 from lambdalite.engine.placement import Place, decide
 from lambdalite.errors import InvalidParameterValue, ServiceException, TooManyRequests
 from lambdalite.observe.events import EnvironmentStopped
-from lambdalite.workers.inline import InlineTemplate
 from lambdalite.workers.lifecycle import Phase
-from lambdalite.workers.template import Template
 from lambdalite.workers.waiting import Turn
 
 if TYPE_CHECKING:
@@ -38,15 +34,15 @@ if TYPE_CHECKING:
     from lambdalite.model.function import FunctionConfig, Version
     from lambdalite.observe.events import Observers
     from lambdalite.workers.environment import Environment
-    from lambdalite.workers.inline import InlineEnvironment
+    from lambdalite.workers.inline import InlineEnvironment, InlineTemplate
     from lambdalite.workers.launch import Supervisor
+    from lambdalite.workers.template import Template
     from lambdalite.workers.waiting import Plan
 
 __all__ = ["Capacity", "Statistics"]
 
 
-@attrs.frozen
-class Statistics:
+class Statistics(NamedTuple):
     """A moment's counts.
 
     Attributes:
@@ -159,8 +155,7 @@ class Capacity:
         found = self._fleets.get(version.key)  # reading a dict needs no lock; entries are only ever added whole
         if found is not None:
             return found
-        inline = version.config.isolation == "inline"
-        template = InlineTemplate(version) if inline else Template(version, supervisor)
+        template = _template(version, supervisor)
         with self._lock:
             fleet = Fleet(version, template, self._functions[version.name])
             if self._floor(version.config):
@@ -402,6 +397,17 @@ class Capacity:
         """Environments in use by one function."""
         function = self._functions.get(name)
         return 0 if function is None else function.in_use
+
+
+def _template(version: Version, supervisor: Callable[[], Supervisor]) -> Template | InlineTemplate:
+    # Imported on first need: a program that only declares functions does not pay for running them.
+    if version.config.isolation == "inline":
+        from lambdalite.workers.inline import InlineTemplate
+
+        return InlineTemplate(version)
+    from lambdalite.workers.template import Template
+
+    return Template(version, supervisor)
 
 
 def _wake(waiter: Waiter | None) -> None:

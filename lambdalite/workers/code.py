@@ -17,7 +17,6 @@ import os
 import sys
 import types
 from importlib.machinery import PathFinder
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import attrs
@@ -83,7 +82,7 @@ def locate_string(handler: str, root: str | None = None) -> Code:
     Raises:
         UsageError: ``root`` is not a directory.
     """
-    if root is not None and not Path(root).is_dir():
+    if root is not None and not os.path.isdir(root):
         raise UsageError(f"root '{root}' of handler '{handler}' is not a directory: give the directory of its code")
     folder = _absolute(root or ".")
     module = handler.rpartition(".")[0]
@@ -94,7 +93,7 @@ def locate_string(handler: str, root: str | None = None) -> Code:
 def search_path() -> list[str]:
     """Where a child looks for modules: as this process does, and in the working directory; only what exists."""
     absolute = (_absolute(entry) for entry in (*sys.path, "."))
-    return [entry for entry in dict.fromkeys(absolute) if Path(entry).exists()]
+    return [entry for entry in dict.fromkeys(absolute) if os.path.exists(entry)]
 
 
 def _absolute(path: str) -> str:
@@ -140,7 +139,7 @@ def _loadable(module: types.ModuleType) -> bool:
 
 def _file(module: str) -> str | None:
     file = getattr(sys.modules.get(module), "__file__", None)
-    return _absolute(file) if file and Path(file).exists() else None
+    return _absolute(file) if file and os.path.exists(file) else None
 
 
 def _name_of_decorated(handler: Any) -> tuple[str, str] | None:
@@ -213,7 +212,7 @@ def _found_by_path(module: str) -> bool:
     if parent and (path is None or not _found_by_path(parent)):
         return False
     spec = PathFinder.find_spec(module, list(path) if path is not None else None)
-    return spec is not None and spec.origin is not None and Path(spec.origin).resolve() == Path(file).resolve()
+    return spec is not None and spec.origin is not None and os.path.realpath(spec.origin) == os.path.realpath(file)
 
 
 # --- in words -----------------------------------------------------------------------------------------------------
@@ -224,7 +223,7 @@ def _code(handler: Any, meta: dict[str, Any], named: tuple[str, str], blob: byte
     file, line = _source(handler)
     where = f" ({file}:{line})" if file else ""
     name = f"{module}.{qualname}"
-    kept = file if file and Path(file).exists() else None
+    kept = file if file and os.path.exists(file) else None
     return Code(meta["kind"], meta, blob, module, name + where, name, kept)
 
 

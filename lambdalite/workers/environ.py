@@ -19,7 +19,6 @@ from __future__ import annotations
 import math
 import os
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lambdalite import names
@@ -66,7 +65,7 @@ def variables(
     """
     return {
         **_inherited(os.environ if host is None else host),
-        **_platform(root or str(Path.cwd()), region),
+        **_platform(root or os.getcwd(), region),
         **_threads(config),
         **config.environment,  # AWS refuses its own names there, so nothing below is the user's
         **_function(config, version, stream, initialization_type, handler),

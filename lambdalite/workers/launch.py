@@ -16,9 +16,7 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import threading
-from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
 import attrs
@@ -75,7 +73,7 @@ class Supervisor:
         self._lock = threading.Lock()  # guards everything below, and the order of messages
         self._generations = [0] * SLOTS
         self._free = list(range(SLOTS - 1, 0, -1))  # slot 0 is the board's head
-        self._stderr: IO[bytes] = tempfile.TemporaryFile()  # noqa: SIM115 - closed in close()
+        self._stderr = _nameless_file()
         self.board = Board.create(SLOTS)
         self.owner = os.getpid()
         self._control, guardian_end = frames.pair()
@@ -100,7 +98,7 @@ class Supervisor:
             "namespaces": os.environ.get("LAMBDALITE_NAMESPACES", "on") != "off",
             "cgroups": os.environ.get("LAMBDALITE_CGROUPS", "auto"),
         }
-        package = str(Path(__file__).resolve().parent.parent.parent)
+        package = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
         return subprocess.Popen(
             [sys.executable, "-I", "-c", _BOOT, package, json.dumps(config)],
             stdin=subprocess.DEVNULL,
@@ -230,6 +228,14 @@ class Supervisor:
         self._zygote.close()
         self._process.returncode = 0  # not our child: keep Popen's destructor from warning and polling
         self._stderr.close()
+
+
+def _nameless_file() -> IO[bytes]:
+    if hasattr(os, "memfd_create"):
+        return open(os.memfd_create("lambdalite-stderr"), "w+b")
+    import tempfile  # brings in half the standard library
+
+    return tempfile.TemporaryFile()
 
 
 def environment(host: Mapping[str, str]) -> dict[str, str]:
