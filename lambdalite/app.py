@@ -16,7 +16,7 @@ import attrs
 
 from lambdalite import limits, names
 from lambdalite.clock import SystemClock
-from lambdalite.engine.capacity import Capacity, Statistics
+from lambdalite.engine.capacity import FOREVER, Capacity, Statistics
 from lambdalite.engine.registry import Registry
 from lambdalite.engine.walk import walk
 from lambdalite.errors import (
@@ -47,7 +47,6 @@ __all__ = ["App", "default_app", "function", "load"]
 
 E = TypeVar("E")
 A = TypeVar("A")
-_FOREVER = 10.0**9  # seconds: wait=True
 
 
 class App:
@@ -451,10 +450,10 @@ def _patience(wait: float | bool | None) -> float | None:
     if wait is None or wait is False:
         return None
     if wait is True:
-        return _FOREVER
+        return FOREVER
     if not isinstance(wait, (int, float)) or not wait >= 0:
         raise UsageError(f"wait= takes seconds (0 or more), True or None, not {wait!r}")
-    return min(float(wait), _FOREVER)
+    return min(float(wait), FOREVER)
 
 
 def _add_extras(

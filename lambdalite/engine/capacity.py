@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from lambdalite.workers.template import Template
     from lambdalite.workers.waiting import Plan
 
-__all__ = ["Capacity", "Statistics"]
+__all__ = ["FOREVER", "Capacity", "Statistics"]
+
+FOREVER = 10.0**9  # seconds of patience: as long as it takes
 
 
 class Statistics(NamedTuple):
@@ -210,7 +212,8 @@ class Capacity:
     def _enqueue(self, fleet: Fleet, patience: float) -> Waiter:
         self._ticket += 1
         self._waiting += 1
-        waiter = Waiter(fleet, Turn(monotonic() + patience), self._ticket)
+        deadline = None if patience >= FOREVER else monotonic() + patience  # no timer for as long as it takes
+        waiter = Waiter(fleet, Turn(deadline), self._ticket)
         fleet.function.waiters.append(waiter)
         return waiter
 
