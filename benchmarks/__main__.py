@@ -16,7 +16,16 @@ def _suite(suite, *, quick):
     """One suite in a process of its own: peers leave threads behind, and a host with threads must not fork."""
     print(f"{suite}:", file=sys.stderr)
     with tempfile.NamedTemporaryFile(suffix=".json") as rows:
-        command = [sys.executable, "-m", "benchmarks", "--only", suite, "--rows", rows.name, *(["--quick"] if quick else [])]
+        command = [
+            sys.executable,
+            "-m",
+            "benchmarks",
+            "--only",
+            suite,
+            "--rows",
+            rows.name,
+            *(["--quick"] if quick else []),
+        ]
         try:
             subprocess.run(command, check=True, timeout=900, stdin=subprocess.DEVNULL)
         except (subprocess.CalledProcessError, subprocess.TimeoutExpired) as error:
@@ -48,7 +57,9 @@ def main():
         return
     for suite in options.only or SUITES:
         table.rows += _suite(suite, quick=options.quick)
-    machine = f"{os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    machine = (
+        f"{os.cpu_count()} processors, Linux {platform.release().split('-')[0]}, Python {platform.python_version()}"
+    )
     text = f"{machine}{', quick' if options.quick else ''}\n\n{table.markdown()}\n"
     print(text)
     if options.output:

@@ -47,8 +47,24 @@ def _sustained(table, count):
             ours.append(_two_callers(lambda: fresh.invoke(handlers.EVENT), count))
             forks.append(_two_callers(lambda: _process(fork, None), count))
             servers.append(_two_callers(lambda: _process(forkserver, None), count // 4))
-    table.add("stateless, sustained, two callers", statistics.median(ours), "multiprocessing.Process, fork", statistics.median(forks), "calls/s", 1.3, more_is_better=True)
-    table.add("stateless, sustained, two callers", statistics.median(ours), "multiprocessing.Process, forkserver", statistics.median(servers), "calls/s", 5, more_is_better=True)
+    table.add(
+        "stateless, sustained, two callers",
+        statistics.median(ours),
+        "multiprocessing.Process, fork",
+        statistics.median(forks),
+        "calls/s",
+        1.3,
+        more_is_better=True,
+    )
+    table.add(
+        "stateless, sustained, two callers",
+        statistics.median(ours),
+        "multiprocessing.Process, forkserver",
+        statistics.median(servers),
+        "calls/s",
+        5,
+        more_is_better=True,
+    )
 
 
 BARE_FORK = """
@@ -74,10 +90,18 @@ def _boto3(table, count):
         function = app.load("benchmarks.with_boto3.handler", timeout=30, init_timeout=60, memory=512)
         function.invoke()
         cold = statistics.median(outcome.init_duration for outcome in (function.run() for _ in range(count)))
-    bare = float(subprocess.run([sys.executable, "-c", BARE_FORK.format(count=count)], capture_output=True, text=True, check=True).stdout)
+    bare = float(
+        subprocess.run(
+            [sys.executable, "-c", BARE_FORK.format(count=count)], capture_output=True, text=True, check=True
+        ).stdout
+    )
     spawn = statistics.median(_timed([sys.executable, "-c", "import boto3"]) for _ in range(3))
-    table.add("cold environment, boto3 imported", cold * 1e3, "bare fork+exit+wait, boto3 loaded", bare * 1e3, "ms", 2.0)
-    table.add("cold environment, boto3 imported", cold * 1e3, "a new interpreter importing boto3", spawn * 1e3, "ms", 0.1)
+    table.add(
+        "cold environment, boto3 imported", cold * 1e3, "bare fork+exit+wait, boto3 loaded", bare * 1e3, "ms", 2.0
+    )
+    table.add(
+        "cold environment, boto3 imported", cold * 1e3, "a new interpreter importing boto3", spawn * 1e3, "ms", 0.1
+    )
 
 
 def _timed(command, **options):
@@ -86,9 +110,27 @@ def _timed(command, **options):
     return time.perf_counter() - began
 
 
-OURS = "import lambdalite; from benchmarks import handlers; app = lambdalite.App(); f = app.function(handlers.echo); f.invoke(1); import os; os._exit(0)"
-LOKY = "from loky import get_reusable_executor; from benchmarks import handlers; get_reusable_executor(1).submit(handlers.echo, 1).result(); import os; os._exit(0)"
-SPAWN = "import multiprocessing; from concurrent.futures import ProcessPoolExecutor; from benchmarks import handlers; ProcessPoolExecutor(1, multiprocessing.get_context('spawn')).submit(handlers.echo, 1).result(); import os; os._exit(0)"
+OURS = """
+import lambdalite, os
+from benchmarks import handlers
+app = lambdalite.App()
+app.function(handlers.echo).invoke(1)
+os._exit(0)
+"""
+LOKY = """
+import os
+from loky import get_reusable_executor
+from benchmarks import handlers
+get_reusable_executor(1).submit(handlers.echo, 1).result()
+os._exit(0)
+"""
+SPAWN = """
+import multiprocessing, os
+from concurrent.futures import ProcessPoolExecutor
+from benchmarks import handlers
+ProcessPoolExecutor(1, multiprocessing.get_context("spawn")).submit(handlers.echo, 1).result()
+os._exit(0)
+"""
 
 
 def _first_answer(table, rounds):
@@ -102,16 +144,33 @@ def _first_answer(table, rounds):
     try:
         import loky  # noqa: F401
 
-        table.add("first answer in a new host, import included", ours * 1e3, "loky", statistics.median(first(LOKY) for _ in range(rounds)) * 1e3, "ms", 0.5)
+        table.add(
+            "first answer in a new host, import included",
+            ours * 1e3,
+            "loky",
+            statistics.median(first(LOKY) for _ in range(rounds)) * 1e3,
+            "ms",
+            0.5,
+        )
     except ImportError:
         pass
-    table.add("first answer in a new host, import included", ours * 1e3, "ProcessPoolExecutor, spawn", statistics.median(first(SPAWN) for _ in range(rounds)) * 1e3, "ms")
+    table.add(
+        "first answer in a new host, import included",
+        ours * 1e3,
+        "ProcessPoolExecutor, spawn",
+        statistics.median(first(SPAWN) for _ in range(rounds)) * 1e3,
+        "ms",
+    )
 
 
 def _import(code):
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
     timed = f"import time; began = time.perf_counter(); {code}; print(time.perf_counter() - began)"
-    return float(subprocess.run([sys.executable, "-c", timed], capture_output=True, text=True, check=True, env=environment).stdout)
+    return float(
+        subprocess.run(
+            [sys.executable, "-c", timed], capture_output=True, text=True, check=True, env=environment
+        ).stdout
+    )
 
 
 def _imports(table, rounds):
@@ -119,4 +178,11 @@ def _imports(table, rounds):
         return statistics.median(_import(code) for _ in range(rounds)) * 1e3
 
     table.add("import lambdalite", best("import lambdalite"), "import asyncio", best("import asyncio"), "ms", 0.15)
-    table.add("from lambdalite import App, function", best("from lambdalite import App, function"), "import attrs", best("import attrs"), "ms", 1.3)
+    table.add(
+        "from lambdalite import App, function",
+        best("from lambdalite import App, function"),
+        "import attrs",
+        best("import attrs"),
+        "ms",
+        1.3,
+    )

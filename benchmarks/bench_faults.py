@@ -73,4 +73,6 @@ def _cpu(table, app, seconds):
         function.invoke(0.05)
         used = function.invoke(seconds) / seconds
         off = (used / share - 1) * 100
-        table.fact(f"CPU share at {memory} MiB", f"{used:.3f} of {share:.3f} ({off:+.0f} %)", "within 10 %", abs(off) <= 10)
+        table.fact(
+            f"CPU share at {memory} MiB", f"{used:.3f} of {share:.3f} ({off:+.0f} %)", "within 10 %", abs(off) <= 10
+        )

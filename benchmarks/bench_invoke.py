@@ -61,14 +61,23 @@ def _large(table, bare, warm, big, count):
             json.loads(json.dumps(big))
 
     found = latencies(
-        {"ours": lambda: warm.invoke(big), "bytes": lambda: warm.run(data).payload, "floor": floor, "bare": lambda: bare(big)},
+        {
+            "ours": lambda: warm.invoke(big),
+            "bytes": lambda: warm.run(data).payload,
+            "floor": floor,
+            "bare": lambda: bare(big),
+        },
         rounds=3,
         count=count,
     )
     size = f"{len(data) // 1024} KB"
-    table.add(f"warm, {size}, objects, p50", p(found["ours"], 50) / 1e6, "JSON alone", p(found["floor"], 50) / 1e6, "ms", 1.3)
+    table.add(
+        f"warm, {size}, objects, p50", p(found["ours"], 50) / 1e6, "JSON alone", p(found["floor"], 50) / 1e6, "ms", 1.3
+    )
     table.add(f"warm, {size}, objects, p50", p(found["ours"], 50) / 1e6, "bare pipe", p(found["bare"], 50) / 1e6, "ms")
-    table.add(f"warm, {size}, bytes, p50", p(found["bytes"], 50) / 1e6, "JSON alone", p(found["floor"], 50) / 1e6, "ms", 0.7)
+    table.add(
+        f"warm, {size}, bytes, p50", p(found["bytes"], 50) / 1e6, "JSON alone", p(found["floor"], 50) / 1e6, "ms", 0.7
+    )
 
 
 def _spare(table, warm, fresh, event, count):
@@ -79,7 +88,14 @@ def _spare(table, warm, fresh, event, count):
             began = time.perf_counter_ns()
             function.invoke(event)
             samples[name].append(time.perf_counter_ns() - began)
-    table.add("stateless, spare at hand, p50", p(sorted(samples["fresh"]), 50) / 1e3, "warm, same pauses", p(sorted(samples["warm"]), 50) / 1e3, "us", 2.0)
+    table.add(
+        "stateless, spare at hand, p50",
+        p(sorted(samples["fresh"]), 50) / 1e3,
+        "warm, same pauses",
+        p(sorted(samples["warm"]), 50) / 1e3,
+        "us",
+        2.0,
+    )
 
 
 def _many(table, app, pool, pebble, event, count):
@@ -97,7 +113,9 @@ def _many(table, app, pool, pebble, event, count):
         asyncio.run(everything())
 
     def ours_threads():
-        threads = [threading.Thread(target=lambda: [two.invoke(event, wait=True) for _ in range(count // 8)]) for _ in range(8)]
+        threads = [
+            threading.Thread(target=lambda: [two.invoke(event, wait=True) for _ in range(count // 8)]) for _ in range(8)
+        ]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -109,16 +127,41 @@ def _many(table, app, pool, pebble, event, count):
 
     def theirs_pebble():
         with ThreadPoolExecutor(8) as callers:
-            list(callers.map(lambda _: pebble.schedule(handlers.echo, args=(event,), timeout=30).result(), range(count // 2)))
+            list(
+                callers.map(
+                    lambda _: pebble.schedule(handlers.echo, args=(event,), timeout=30).result(), range(count // 2)
+                )
+            )
 
     rates = {}
     for _ in range(3):
-        for name, call, done in (("async", ours_async, count), ("threads", ours_threads, count), ("pool", theirs_pool, count), ("pebble", theirs_pebble if pebble else None, count // 2)):
+        for name, call, done in (
+            ("async", ours_async, count),
+            ("threads", ours_threads, count),
+            ("pool", theirs_pool, count),
+            ("pebble", theirs_pebble if pebble else None, count // 2),
+        ):
             if call is not None:
                 began = time.perf_counter()
                 call()
                 rates.setdefault(name, []).append(done / (time.perf_counter() - began))
     best = {name: sorted(values)[1] for name, values in rates.items()}
-    table.add("two environments, 16 tasks of one event loop", best["async"], "multiprocessing.Pool", best["pool"], "calls/s", 1.2, more_is_better=True)
+    table.add(
+        "two environments, 16 tasks of one event loop",
+        best["async"],
+        "multiprocessing.Pool",
+        best["pool"],
+        "calls/s",
+        1.2,
+        more_is_better=True,
+    )
     if pebble:
-        table.add("two environments, 8 threads", best["threads"], "pebble, 8 threads", best["pebble"], "calls/s", 1.2, more_is_better=True)
+        table.add(
+            "two environments, 8 threads",
+            best["threads"],
+            "pebble, 8 threads",
+            best["pebble"],
+            "calls/s",
+            1.2,
+            more_is_better=True,
+        )

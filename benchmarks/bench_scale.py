@@ -48,7 +48,9 @@ def _thousand(table, count):
         all_in.set()
         for thread in threads:
             thread.join()
-    table.fact(f"{count} sleeping at once: from none to all", f"{took:.1f} s", "<= 10 s for 1,000", took <= 10 * count / 1000)
+    table.fact(
+        f"{count} sleeping at once: from none to all", f"{took:.1f} s", "<= 10 s for 1,000", took <= 10 * count / 1000
+    )
     table.fact(f"{count} sleeping at once: private memory each", f"{private:.1f} MiB", "<= 3 MiB", private <= 3)
     table.fact(f"{count} sleeping at once: another function's answer", f"{prompt * 1e3:.1f} ms")
     threading.stack_size(0)
@@ -79,7 +81,10 @@ def _sequence(table, count):
 
         def state():
             guardian, zygote, _ = _family(app)
-            return [(one.memory_info().rss / 2**20, one.num_fds(), one.num_threads()) for one in (psutil.Process(), guardian, zygote)]
+            return [
+                (one.memory_info().rss / 2**20, one.num_fds(), one.num_threads())
+                for one in (psutil.Process(), guardian, zygote)
+            ]
 
         before = state()
         for _ in range(count):

@@ -45,8 +45,20 @@ class Table:
         ratio = ours / theirs if theirs else float("nan")
         met = "" if goal is None else "yes" if (ratio >= goal if more_is_better else ratio <= goal) else "NO"
         sign = ">=" if more_is_better else "<="
-        self.rows.append((what, f"{ours:,.4g} {unit}", peer, f"{theirs:,.4g} {unit}", f"{ratio:.2f}", "" if goal is None else f"{sign} {goal}", met))
-        print(f"  {what}: {ours:,.4g} {unit}, {peer} {theirs:,.4g} {unit}: ratio {ratio:.2f} {'' if goal is None else f'(goal {sign} {goal}: {met})'}", file=sys.stderr)
+        self.rows.append(
+            (
+                what,
+                f"{ours:,.4g} {unit}",
+                peer,
+                f"{theirs:,.4g} {unit}",
+                f"{ratio:.2f}",
+                "" if goal is None else f"{sign} {goal}",
+                met,
+            )
+        )
+        wanted = "" if goal is None else f"(goal {sign} {goal}: {met})"
+        line = f"  {what}: {ours:,.4g} {unit}, {peer} {theirs:,.4g} {unit}: ratio {ratio:.2f} {wanted}"
+        print(line, file=sys.stderr)
 
     def fact(self, what, value, goal=None, met=None):
         self.rows.append((what, value, "", "", "", goal or "", "" if met is None else "yes" if met else "NO"))

@@ -77,15 +77,3 @@ def loky():
     made = get_reusable_executor(max_workers=2)
     made.submit(handlers.echo, 1).result()
     return made
-
-
-def billiard():
-    from billiard import Pool
-
-    return Pool(2)
-
-
-def mpire():
-    from mpire import WorkerPool
-
-    return WorkerPool(2, start_method="fork", keep_alive=True)
