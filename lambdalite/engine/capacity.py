@@ -63,12 +63,13 @@ class Statistics(NamedTuple):
 class Fleet:
     """All environments of one version. Guarded by `Capacity`'s lock."""
 
-    __slots__ = ("function", "idle", "in_use", "meanwhile", "template", "version")
+    __slots__ = ("function", "idle", "in_use", "meanwhile", "retired", "template", "version")
 
     def __init__(self, version: Version, template: Template | InlineTemplate, function: Function) -> None:
         self.version, self.template, self.function = version, template, function
         self.idle: deque[Environment | InlineEnvironment] = deque()  # the most recently used at the right end
         self.in_use = 0
+        self.retired = False  # another revision has taken its place, or the App is closing
         #: What to do while an environment of this fleet works: start spares, if the fleet keeps any.
         self.meanwhile: Callable[[], None] | None = None
 
@@ -253,21 +254,32 @@ class Capacity:
     def _give_up_place(self, fleet: Fleet) -> None:
         with self._lock:
             woken = self._vacate(fleet)
-        _wake(woken)
+        self._after_vacating(fleet, woken)
 
     def release(self, fleet: Fleet, environment: Environment | InlineEnvironment) -> None:
-        """Give a place back: a usable environment is kept, any other is closed."""
-        if environment.phase is Phase.IDLE and self._fleets.get(fleet.version.key) is fleet:
+        """Give a place back: a usable environment of a current version is kept, any other is closed."""
+        keep = False
+        if environment.phase is Phase.IDLE:
             with self._lock:
-                environment.idle_since = self.clock.elapsed()
-                fleet.idle.append(environment)
-                woken = self._vacate(fleet)
-        else:
+                # Decided under the lock: `retire` may be at work in another thread, and would not see it again.
+                keep = not fleet.retired
+                if keep:
+                    environment.idle_since = self.clock.elapsed()
+                    fleet.idle.append(environment)
+                    woken = self._vacate(fleet)
+        if not keep:
             self._end(environment, "used" if environment.failed is None else "failed")
             with self._lock:
                 woken = self._vacate(fleet)
+        if woken is not None or fleet.retired:
+            self._after_vacating(fleet, woken)
+
+    def _after_vacating(self, fleet: Fleet, woken: Waiter | None) -> None:
+        """Outside the lock: wake who got the place; let a retired version's template go with its last invocation."""
         if woken is not None:
             woken.turn.give()
+        if fleet.retired and not fleet.in_use:
+            fleet.template.close()
 
     def _vacate(self, fleet: Fleet) -> Waiter | None:
         """One place less in use; the waiter that gets it, if any. Under the lock."""
@@ -315,7 +327,7 @@ class Capacity:
                 return  # a spare is a favour: whoever needs a place that is not there will be told so
             spare.idle_since = self.clock.elapsed()
             with self._lock:
-                if self._fleets.get(fleet.version.key) is fleet:
+                if not fleet.retired:
                     fleet.idle.appendleft(spare)
                     continue
             spare.close()
@@ -355,6 +367,9 @@ class Capacity:
         with self._lock:
             fleet = self._fleets.pop(version.key, None)
             idle = list(fleet.idle) if fleet is not None else []
+            if fleet is not None:
+                fleet.retired = True
+                fleet.idle.clear()
         for environment in idle:
             self._end(environment, why)
         if fleet is not None and not fleet.in_use:
@@ -411,8 +426,3 @@ def _template(version: Version, supervisor: Callable[[], Supervisor]) -> Templat
     from lambdalite.workers.template import Template
 
     return Template(version, supervisor)
-
-
-def _wake(waiter: Waiter | None) -> None:
-    if waiter is not None:
-        waiter.turn.give()

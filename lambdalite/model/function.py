@@ -85,6 +85,15 @@ class FunctionConfig:
         """VCPUs that AWS gives this much memory."""
         return self.memory / limits.MEMORY_PER_VCPU_MIB
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it as plain values: the read-only views of its mappings cannot be."""
+        values = {field.name: getattr(self, field.name) for field in attrs.fields(FunctionConfig)}
+        return _rebuild_config, ({**values, "environment": dict(self.environment), "tags": dict(self.tags)},)
+
+
+def _rebuild_config(values: dict[str, Any]) -> FunctionConfig:
+    return FunctionConfig(**values)
+
 
 def _key(version: Version) -> tuple[str, str, int]:
     return (version.config.name, version.number, version.revision)
@@ -125,6 +134,23 @@ class Version:
     def region(self) -> str:
         """The region in its ARN."""
         return self.arn.split(":")[3]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle it with the handler's name in the handler's place: outcomes and errors travel between processes, code does not."""
+        handler = self.handler if isinstance(self.handler, str) else _spelled(self.handler)
+        return _rebuild_version, (self.config, self.arn, handler, self.number, self.root, self.revision)
+
+
+def _spelled(handler: Callable[..., Any]) -> str:
+    """A handler as a handler string would spell it, for reading."""
+    named = handler if hasattr(handler, "__qualname__") else type(handler)
+    return f"{named.__module__}.{named.__qualname__}"
+
+
+def _rebuild_version(
+    config: FunctionConfig, arn: str, handler: str, number: str, root: str | None, revision: int
+) -> Version:
+    return Version(config=config, arn=arn, handler=handler, number=number, root=root, revision=revision)
 
 
 def configure(options: Mapping[str, Any]) -> FunctionConfig:

@@ -392,3 +392,18 @@ def test_crash_catalogue_covers_every_way() -> None:
     ways = [name.removeprefix("how_") for name in vars(crashing) if name.startswith("how_")]
 
     assert [] == [way for way in ways if f'"{way}"' not in text]
+
+
+def test_update_lets_go_of_the_old_revision(app: App) -> None:
+    """What runs finishes on the old code; then the old template and its environments are gone."""
+    function = app.function(shop.sleep, timeout=5, reuse=True)
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(app.run("sleep", 0.4).value))
+    thread.start()
+    assert until(lambda: app.statistics().in_use == 1)
+    app.update(function, handler=shop.echo)
+    assert "new" == function.invoke("new")
+    thread.join()
+
+    assert ["slept"] == answers
+    assert until(lambda: 2 == len(environments(app.supervisor().pid)))  # one template, one idle environment
