@@ -215,7 +215,9 @@ def test_template_killed_is_replaced(app: App) -> None:
     """So is a template."""
     function = app.function(shop.echo)
     function.invoke(1)
-    family = environments(app.supervisor().pid)
+    guardian = app.supervisor().pid
+    assert until(lambda: len(environments(guardian)) == 2)  # the template, and the spare that it was asked for
+    family = environments(guardian)
     for template in [process for process in family if process.children()]:
         template.kill()
     assert until(lambda: not any(process.is_running() for process in family))
