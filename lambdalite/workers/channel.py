@@ -27,7 +27,9 @@ _CHUNK = 65_536
 _FIRST = 16_384  # of a frame: most are smaller, and what is asked for is allocated
 _LARGE = 1 << 20  # a read of a large frame; what is allocated for it is bounded by the frame's head
 _NOTHING = memoryview(b"")
-_SLOW_READS = 16  # chunks a drain may take once the bound is reached: one MiB a wake-up
+_READS = 32  # chunks that one drain may take: a wake-up must come to an end
+_FLOOD_READS = 2  # the same beyond the bound of output, every
+_FLOOD_PAUSE = 0.005  # seconds
 
 
 class Channel:
@@ -68,9 +70,20 @@ class Channel:
 
     def readable(self, deadline: float | None) -> Wait:
         """Until there is a frame, output, or an end."""
+        if self.dropped:
+            return self._patiently(deadline)
         wait = self._read
         wait.deadline = deadline
         return wait
+
+    def _patiently(self, deadline: float | None) -> Wait:
+        """Beyond the bound of output: wait for frames only, and look at the pipe now and then. Its writer waits meanwhile,
+        so a flood is slowed to some megabytes a second, and costs the host next to nothing.
+        """
+        if len(self._read.fds) > 1:
+            self._read = Wait(self._read.fds[:1])
+        soon = monotonic() + _FLOOD_PAUSE
+        return self._read.until(soon if deadline is None else min(soon, deadline))
 
     def try_send_all(self, head: bytes, payload: bytes) -> bool:
         """Write a frame given as head-and-meta and payload, without waiting; False if something is left to send."""
@@ -169,7 +182,7 @@ class Channel:
         """
         frame = self.receive()
         ready = self._read.ready
-        if ready is None or len(ready) != 1 or ready[0][0] == self.log_fd:
+        if self.dropped or ready is None or len(ready) != 1 or ready[0][0] == self.log_fd:
             self.drain()
         return frame
 
@@ -180,7 +193,7 @@ class Channel:
     def drain(self) -> None:
         """Take what the process has printed so far."""
         reads = 0
-        while reads < _SLOW_READS:
+        while reads < (_FLOOD_READS if self.dropped else _READS):
             try:
                 data = os.read(self.log_fd, _CHUNK)
             except BlockingIOError:
@@ -210,6 +223,8 @@ class Channel:
         if not self.output and not self.dropped:
             return b"", 0
         taken = b"".join(self.output), self.dropped
+        if self.dropped and self.log_fd >= 0:
+            self._read = Wait((self.sock.fileno(), self.log_fd))
         self.output, self.size, self.dropped = [], 0, 0
         return taken
 
