@@ -136,7 +136,7 @@ class Version:
         return self.arn.split(":")[3]
 
     def __reduce__(self) -> tuple[Any, ...]:
-        """Pickle it with the handler's name in the handler's place: outcomes and errors travel, code does not."""
+        """Pickle it with the handler's name for the handler: outcomes travel between processes, code does not."""
         handler = self.handler if isinstance(self.handler, str) else _spelled(self.handler)
         return _rebuild_version, (self.config, self.arn, handler, self.number, self.root, self.revision)
 

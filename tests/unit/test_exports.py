@@ -77,7 +77,7 @@ def test_app_and_function_load_attrs_only() -> None:
 
 
 def test_plugin_is_light() -> None:
-    """pytest imports the plugin in everybody's runs: it brings nothing of ours and nothing heavy with it."""
+    """Everybody's pytest imports the plugin at start: it brings nothing of ours and nothing heavy with it."""
     code = "import pytest; before = set(sys.modules); import lambdalite.pytest_plugin; now = set(sys.modules) - before"
 
     assert loaded_by(f"{code}; HEAVY[:] = now") == ["lambdalite", "lambdalite.pytest_plugin", "lambdalite.runtime"]
