@@ -22,6 +22,7 @@ from lambdalite.runtime.faults import Fault
 if TYPE_CHECKING:
     import socket
 
+    from lambdalite.runtime.estate import Testament
     from lambdalite.runtime.template import Template
 
 __all__ = ["adopt", "init_fault", "sandbox_refusal", "save_coverage", "serve", "take_output"]
@@ -96,7 +97,13 @@ def save_coverage() -> None:
 
 
 def serve(
-    template: Template, channel: socket.socket, log_fd: int, body: dict[str, Any], story: dict[str, Any], began: float
+    template: Template,
+    channel: socket.socket,
+    log_fd: int,
+    body: dict[str, Any],
+    story: dict[str, Any],
+    began: float,
+    testament: Testament,
 ) -> int:
     """Become an environment: enter the sandbox, init if the template has not, and answer until the channel closes.
 
@@ -113,6 +120,7 @@ def serve(
     except sandbox.SandboxUnavailable as error:
         channel.sendall(sandbox_refusal(error))
         return 1
+    testament.enter()
     os.register_at_fork(after_in_child=channel.close)  # a forked child of the handler's must not hold the channel
     gc.enable()  # what the template froze stays frozen: the collector must not write into shared pages
     snapshot.reseed()
@@ -133,6 +141,7 @@ def serve(
     channel.sendall(frames.encode(frames.READY, json.dumps(ready).encode()))
     rehearse(template.spec["config"])
     Server(template.spec, channel, user, body).run()
+    testament.revoke()
     return 0
 
 

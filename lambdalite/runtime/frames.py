@@ -140,13 +140,13 @@ def _fill(sock: socket.socket, start: bytes, total: int) -> bytes:
     return bytes(buffer)
 
 
-def exit_frame(status: int, maxrss_kib: int = 0, cpu_us: int = 0) -> bytes:
+def exit_frame(status: int, maxrss_kib: int = 0, cpu_us: int = 0, at: float | None = None) -> bytes:
     """The parent's last word on a dead process: its wait status, ru_maxrss, CPU time, and when it was found dead.
 
     The time is on the machine's monotonic clock, which all processes share: an environment that was found dead before
     its event was sent has not seen the event, and another one can be asked.
     """
-    found = {"status": status, "maxrss": maxrss_kib, "cpu": cpu_us, "at": monotonic()}
+    found = {"status": status, "maxrss": maxrss_kib, "cpu": cpu_us, "at": monotonic() if at is None else at}
     meta = json.dumps(found).encode().ljust(_EXIT_META)
     return encode(EXIT, meta)
 

@@ -20,7 +20,7 @@ import sys
 from time import perf_counter
 from typing import Any
 
-from lambdalite.runtime import environment, frames, handler, logs, sandbox, snapshot
+from lambdalite.runtime import environment, estate, frames, handler, logs, sandbox, snapshot
 from lambdalite.runtime.faults import Fault
 
 __all__ = ["flush", "last_word", "main"]
@@ -125,6 +125,8 @@ class Template:
         """Fork, reap, until the link closes."""
         from lambdalite.runtime.zygote import Reaper
 
+        mounted = not self.refusal and self.plan.mounts
+        self.estate = estate.Estate(wanted=bool(self.spec["reuse"] and mounted))
         gc.collect()
         gc.freeze()
         gc.disable()
@@ -182,7 +184,7 @@ class Template:
         story = self.story()
         channel = socket.socket(fileno=channel_fd)
         try:
-            pid = os.fork()
+            pid, testament = self.estate.fork(os.fork)
         except OSError as error:  # the machine's or the user's limit of processes, or no memory
             os.close(log_fd)
             meta = json.dumps({"phase": "fork", "reason": str(error)}).encode()
@@ -190,12 +192,17 @@ class Template:
             channel.close()
             return
         if not pid:
-            self.become_environment(channel, log_fd, body, story)
+            self.become_environment(channel, log_fd, body, story, testament)
         os.close(log_fd)
         self.channels[pid] = channel
 
     def become_environment(
-        self, channel: socket.socket, log_fd: int, body: dict[str, Any], story: dict[str, Any]
+        self,
+        channel: socket.socket,
+        log_fd: int,
+        body: dict[str, Any],
+        story: dict[str, Any],
+        testament: estate.Testament,
     ) -> None:
         """In the child: let go of what is the template's, then serve invocations. Never returns."""
         status = 70
@@ -208,7 +215,7 @@ class Template:
             self.channels.clear()
             say_hello(self.hello_fd, self.spec, body["slot"], body["generation"], "environment")
             os.close(self.hello_fd)
-            status = environment.serve(self, channel, log_fd, body, story, began)
+            status = environment.serve(self, channel, log_fd, body, story, began, testament)
         except SystemExit as error:
             status = error.code if isinstance(error.code, int) else int(error.code is not None)
         except BaseException:
@@ -221,10 +228,11 @@ class Template:
 
     def reap(self) -> None:
         """Say how environments died, after making sure that nothing of theirs lives on."""
-        for pid, status, maxrss, cpu in self.reaper.ended():
+        for pid, status, maxrss, cpu, at in self.reaper.ended():
             channel = self.channels.pop(pid, None)
             if channel is None:
                 continue
             sandbox.sweep(self.channels)
             sandbox.forget(self.plan, pid)
-            last_word(channel, frames.exit_frame(status, maxrss, cpu))
+            self.estate.settle(pid)
+            last_word(channel, frames.exit_frame(status, maxrss, cpu, at))

@@ -13,6 +13,7 @@ import signal
 import socket
 import sys
 import traceback  # noqa: F401 - the first fault of every environment would import it otherwise
+from time import monotonic
 from typing import Any
 
 from lambdalite.runtime import frames, sandbox
@@ -46,13 +47,13 @@ class Reaper:
         os.close(self._read)
         os.close(self._write)
 
-    def ended(self) -> list[tuple[int, int, int, int]]:
-        """(pid, wait status, maxrss KiB, CPU µs) of every child that has ended since."""
+    def ended(self) -> list[tuple[int, int, int, int, float]]:
+        """(pid, wait status, maxrss KiB, CPU µs, when found dead) of every child that has ended since."""
         try:
             while os.read(self._read, 4096):
                 continue
         except BlockingIOError:
-            found: list[tuple[int, int, int, int]] = []
+            found: list[tuple[int, int, int, int, float]] = []
         while True:
             try:
                 pid, status, usage = os.wait4(-1, os.WNOHANG)
@@ -60,8 +61,9 @@ class Reaper:
                 return found
             if not pid:
                 return found
+            at = monotonic()
             kib = usage.ru_maxrss // (1024 if sys.platform == "darwin" else 1)
-            found.append((pid, status, kib, int((usage.ru_utime + usage.ru_stime) * 1e6)))
+            found.append((pid, status, kib, int((usage.ru_utime + usage.ru_stime) * 1e6), at))
 
 
 def _pipe() -> tuple[int, int]:
@@ -153,9 +155,9 @@ class Zygote:
 
     def reap(self) -> None:
         """Say how templates died, and leave nothing of theirs."""
-        for pid, status, maxrss, cpu in self.reaper.ended():
+        for pid, status, maxrss, cpu, at in self.reaper.ended():
             link = self.links.pop(pid, None)
             if link is None:
                 continue
             sandbox.sweep(self.links)  # its environments are ours now
-            _template.last_word(link, frames.exit_frame(status, maxrss, cpu))
+            _template.last_word(link, frames.exit_frame(status, maxrss, cpu, at))

@@ -409,3 +409,38 @@ def test_update_lets_go_of_the_old_revision(app: App) -> None:
 
     assert ["slept"] == answers
     assert until(lambda: 2 == len(environments(app.supervisor().pid)))  # one template, one idle environment
+
+
+def test_tmp_survives_a_reused_environment_that_dies(app: App) -> None:
+    """As on AWS: after a timeout the process and its globals are new, and /tmp is the old one."""
+    function = app.function(dying_writer, timeout=0.4, reuse=True)
+    first = function.invoke({"write": "a"})
+
+    assert Failure.TIMEOUT is function.run({"write": "b", "sleep": 30}).failure
+    second = function.invoke({"write": "c"})
+
+    assert ([1, ["a"]], [1, ["a", "b", "c"]]) == (first, second)
+
+
+def test_tmp_of_a_retired_environment_is_not_inherited(supervisor: object) -> None:
+    """An environment that was idle for too long leaves nothing behind."""
+    clock = ManualClock()
+    with App(clock=clock) as app:
+        function = app.function(dying_writer, reuse=True)
+        function.invoke({"write": "a"})
+        clock.advance(hours=1)
+        assert [1, ["b"]] == function.invoke({"write": "b"})
+
+
+writes = 0
+
+
+def dying_writer(event: Any, context: Any) -> Any:
+    """Count, write to /tmp, perhaps hang."""
+    import time
+
+    global writes
+    writes += 1
+    Path("/tmp", event["write"]).write_text("x")
+    time.sleep(event.get("sleep", 0))
+    return [writes, sorted(os.listdir("/tmp"))]
