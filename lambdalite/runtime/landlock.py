@@ -25,7 +25,7 @@ _BIND_TCP_CONNECT_TCP = 3  # ABI 4
 _ABSTRACT_SOCKETS_SIGNALS = 3  # ABI 6
 
 #: What programs write to although the file system is closed.
-_DEVICES = ("null", "zero", "full", "random", "urandom", "tty", "ptmx", "pts")
+_DEVICES = ("null", "zero", "full", "tty", "ptmx", "pts")
 
 
 class Fence:

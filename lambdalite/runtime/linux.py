@@ -16,7 +16,7 @@ import sys
 
 __all__ = [
     "CLONE_NEWIPC", "CLONE_NEWNET", "CLONE_NEWNS", "CLONE_NEWPID", "CLONE_NEWUSER",
-    "attach_mount", "capabilities", "clone_mount", "landlock", "mount", "prctl", "set_capabilities", "set_mount",
+    "attach_mount", "capabilities", "clone_mount", "drop_bounding", "landlock", "mount", "prctl", "set_capabilities", "set_mount",
     "unshare",
 ]  # fmt: skip
 
@@ -86,6 +86,7 @@ _attr = _MountAttr()
 _cap_header, _cap_data = _CapHeader(_CAPABILITY_VERSION_3, 0), _CapData()
 _ruleset, _rule = _RulesetAttr(), _PathRule()
 _ATTR, _HEADER, _DATA = ctypes.addressof(_attr), ctypes.addressof(_cap_header), ctypes.addressof(_cap_data)
+_ATTR_SIZE = ctypes.sizeof(_attr)
 _RULESET, _RULE = ctypes.addressof(_ruleset), ctypes.addressof(_rule)
 # An older kernel refuses a structure with a non-zero tail, and accepts one that ends where its own does.
 _RULESET_SIZES = (8, 8, 8, 8, 16, 16)  # by Landlock ABI 0 to 5; 24 bytes from ABI 6 on
@@ -106,6 +107,9 @@ if _LINUX:
     _paths = ctypes.CDLL(None, use_errno=True).syscall
     _paths.argtypes = (_long, _long, _text, _long, _text, _long)
     _paths.restype = _long
+    _set_attr = ctypes.CDLL(None, use_errno=True).syscall
+    _set_attr.argtypes = (_long, _long, _text, _long, _long, _long)
+    _set_attr.restype = _long
 
 
 def _check(result: int, *what: object) -> int:
@@ -159,13 +163,19 @@ def set_mount(where: bytes | int, *, read_only: bool, recursive: bool) -> None:
     _attr.attr_set, _attr.attr_clr = (MOUNT_ATTR_RDONLY, 0) if read_only else (0, MOUNT_ATTR_RDONLY)
     fd, path = (where, b"") if isinstance(where, int) else (_AT_FDCWD, where)
     flags = (_AT_RECURSIVE if recursive else 0) | (0 if path else _AT_EMPTY_PATH)
-    result = _set_attr(fd, path, flags)
+    result = _set_attr(_MOUNT_SETATTR, fd, path, flags, _ATTR, _ATTR_SIZE)
     _check(result, "mount_setattr", where)
 
 
-def _set_attr(fd: int, path: bytes, flags: int) -> int:
-    pointer = ctypes.cast(_ATTR, _text)
-    return int(_paths(_MOUNT_SETATTR, fd, path, flags, pointer, ctypes.sizeof(_attr)))
+def drop_bounding() -> None:
+    """Empty the capability bounding set, up to the kernel's last capability.
+
+    Without CAP_SETPCAP nothing changes and nothing raises: there is nothing to gain by it either, under no_new_privs.
+    """
+    _need_linux("prctl")
+    number = 0
+    while _prctl(PR_CAPBSET_DROP, number, 0, 0, 0) == 0:
+        number += 1
 
 
 def set_capabilities(effective: int = 0, permitted: int = 0) -> None:

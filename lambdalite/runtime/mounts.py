@@ -5,7 +5,8 @@ programs take for scratch space. An environment copies that namespace and covers
 it writes is seen by the template or by another environment.
 
 Code that lives below /tmp (a checkout, pytest's tmp_path) would vanish under the cover: such paths are mounted again on
-top, at the same place.
+top, at the same place. Where code lies in /tmp itself, its old content is mounted below the new /tmp, and every name in
+it becomes a symbolic link: it can be read where it was, and nothing can be written to it.
 """
 
 from __future__ import annotations
@@ -32,33 +33,42 @@ def scratch_directories() -> list[str]:
     return [path for path in found if not _inside(path, [other for other in found if other != path])]
 
 
+_OLD = ".lambdalite-host"  # in a scratch directory: its old content
+
+
 class _Extra(NamedTuple):
-    path: str
+    source: str
+    place: str
     writable: bool
+    is_file: bool
 
 
 class View:
     """What is covered, what shows through. Inputs: bytes of /tmp, paths that stay visible, paths that stay writable."""
 
     def __init__(self, tmp_bytes: int, readable: Iterable[str], writable: Iterable[str]) -> None:
-        self.scratch = scratch_directories()
-        self._data = [
-            f"mode=1777,size={size},nr_inodes={max(1024, size // _PAGE)}".encode()
-            for size in (tmp_bytes, *(min(tmp_bytes, _SIDE_BYTES) for _ in self.scratch[1:]))
+        open_ = {os.path.realpath(path) for path in writable}
+        seen = {os.path.realpath(path) for path in readable}
+        everything = scratch_directories()
+        self.scratch = [path for path in everything if path not in open_]
+        self.linked = {path: os.listdir(path) for path in self.scratch if path in seen}
+        self._extras = self._find_extras(seen, open_)
+        self._tmpfs = [
+            (path.encode(), _tmpfs_options(tmp_bytes if path == everything[0] else min(tmp_bytes, _SIDE_BYTES)))
+            for path in self.scratch
         ]
-        self._extras = self._find_extras(readable, writable)
-        covered = [extra.path for extra in self._extras if _inside(extra.path, self.scratch)]
-        self._visible = [path for path in covered if not _inside(path, [other for other in covered if other != path])]
         self._seen: list[tuple[int, int]] = []
+        self._skip: set[str] = set()
+        self._prefixes = tuple(f"{path}/" for path in self.scratch)
 
     def _find_extras(self, readable: Iterable[str], writable: Iterable[str]) -> list[_Extra]:
-        """Sorted so that a directory comes before what is below it; a scratch directory itself is never one."""
-        wanted = {os.path.realpath(path): False for path in readable}
-        wanted = {path: False for path in wanted if _inside(path, self.scratch)}
-        wanted.update((os.path.realpath(path), True) for path in writable)
-        return [
-            _Extra(path, wanted[path]) for path in sorted(wanted) if path not in self.scratch and os.path.exists(path)
-        ]
+        """Sorted, so that a directory comes before what is below it. What links show anyway is left out."""
+        hidden = [path for path in self.scratch if path not in self.linked]
+        wanted = {path: False for path in readable if _inside(path, hidden) and path not in hidden}
+        wanted.update(dict.fromkeys(writable, True))
+        there = [path for path in sorted(wanted) if os.path.exists(path)]
+        old = [_Extra(path, f"{path}/{_OLD}", writable=False, is_file=False) for path in self.linked]
+        return old + [_Extra(path, path, wanted[path], not os.path.isdir(path)) for path in there]
 
     def enter_template(self, flags: int = 0) -> None:
         """A namespace of our own: read-only, scratch covered, extras on top. `flags`: further namespaces to leave.
@@ -66,51 +76,77 @@ class View:
         Raises OSError.
         """
         linux.unshare(linux.CLONE_NEWNS | flags)
-        copies = [linux.clone_mount(os.fsencode(extra.path)) for extra in self._extras]
+        copies = [linux.clone_mount(os.fsencode(extra.source)) for extra in self._extras]
         linux.set_mount(b"/", read_only=True, recursive=True)
-        if os.path.ismount("/proc"):  # environments write their id maps there, then close it
+        if os.path.ismount("/proc"):  # environments write their id maps there
             linux.set_mount(b"/proc", read_only=False, recursive=False)
         for extra, copy in zip(self._extras, copies, strict=True):
             linux.set_mount(copy, read_only=not extra.writable, recursive=True)
-        self._cover([extra.path for extra in self._extras], copies)
-        self._seen = [self._usage(path) for path in self.scratch]
+        self._cover(copies, links=self.linked)
+        self._seen = [_usage(path) for path in self.scratch]
+        self._keep_topmost()
+
+    def _keep_topmost(self) -> None:
+        """An environment copies a tree with all that is mounted below: it needs the topmost covered places only."""
+        covered = [extra.place for extra in self._extras if _inside(extra.place, self.scratch)]
+        self._skip = set(covered)
+        top = [path for path in covered if not _inside(path, [other for other in covered if other != path])]
+        self._extras = [_Extra(e.place, e.place, e.writable, e.is_file) for e in self._extras if e.place in top]
 
     def enter_environment(self) -> None:
         """In a fresh copy of the template's namespace: cover scratch again and bring along what init left there.
 
         Raises OSError; ENOSPC cannot come from what init left, since the bounds are the same.
         """
-        used = [path for path, seen in zip(self.scratch, self._seen, strict=True) if self._usage(path) != seen]
-        left = [(path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)) for path in used]
-        self._cover(self._visible, [linux.clone_mount(os.fsencode(path)) for path in self._visible])
+        left = []
+        for path, seen in zip(self.scratch, self._seen, strict=True):
+            if _usage(path) != seen:
+                left.append((path, os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)))
+        copies = [linux.clone_mount(os.fsencode(extra.source)) for extra in self._extras]
+        copied = [path for path, _fd in left]  # links come along with the rest
+        self._cover(copies, links={path: names for path, names in self.linked.items() if path not in copied})
         for path, fd in left:
             from lambdalite.runtime import copying
 
-            copying.copy_tree(fd, path, {extra.path for extra in self._extras})
+            copying.copy_tree(fd, path, self._skip)
             os.close(fd)
 
-    def close_proc(self) -> None:
-        """Nothing below /proc is writable any more (sysctl files belong to root, whom a root host's handlers are)."""
-        if os.path.ismount("/proc"):
-            linux.set_mount(b"/proc", read_only=True, recursive=False)
-
-    def _cover(self, paths: list[str], copies: list[int]) -> None:
-        """Tmpfs over scratch; then the copies at their old places; then the working directory, looked up anew."""
+    def _cover(self, copies: list[int], links: dict[str, list[str]]) -> None:
+        """Cover scratch; put the copies and links in place; look the working directory up anew if it was covered."""
         directory = os.getcwd()
-        files = [not os.path.isdir(path) for path in paths]
-        for path, data in zip(self.scratch, self._data, strict=True):
-            linux.mount(b"tmpfs", path.encode(), b"tmpfs", _FLAGS, data)
-        for path, copy, is_file in zip(paths, copies, files, strict=True):
-            _make_place(path, is_file=is_file)
-            linux.attach_mount(copy, os.fsencode(path))
+        for target, options in self._tmpfs:
+            linux.mount(b"tmpfs", target, b"tmpfs", _FLAGS, options)
+        for extra, copy in zip(self._extras, copies, strict=True):
+            _make_place(extra.place, is_file=extra.is_file)
+            linux.attach_mount(copy, os.fsencode(extra.place))
             os.close(copy)
-        os.chdir(directory if os.path.isdir(directory) else self.scratch[0])
+        for path, names in links.items():
+            _link_all(path, names)
+        if directory.startswith(self._prefixes) or directory in self.scratch:
+            os.chdir(directory if os.path.isdir(directory) else self.scratch[0])
 
-    @staticmethod
-    def _usage(path: str) -> tuple[int, int]:
-        """(inodes, blocks) in use: what init left in scratch shows here, for the price of one system call."""
-        found = os.statvfs(path)
-        return found.f_files - found.f_ffree, found.f_blocks - found.f_bfree
+
+def _tmpfs_options(size: int) -> bytes:
+    return f"mode=1777,size={size},nr_inodes={max(1024, size // _PAGE)}".encode()
+
+
+def _link_all(path: str, names: list[str]) -> None:
+    """Names that are there already are places of extras."""
+    there = set(os.listdir(path))
+    for name in names:
+        if name not in there:
+            os.symlink(f"{_OLD}/{name}", f"{path}/{name}")
+
+
+def close_proc() -> None:
+    """Nothing below /proc is writable any more (sysctl files belong to root, whom a root host's handlers are)."""
+    linux.set_mount(b"/proc", read_only=True, recursive=False)
+
+
+def _usage(path: str) -> tuple[int, int]:
+    """(inodes, blocks) in use: what init left in scratch shows here, for the price of one system call."""
+    found = os.statvfs(path)
+    return found.f_files - found.f_ffree, found.f_blocks - found.f_bfree
 
 
 def _make_place(path: str, *, is_file: bool) -> None:

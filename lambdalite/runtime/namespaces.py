@@ -96,8 +96,9 @@ def _attempt(*, pid_namespace: bool, user: bool, failures: dict[str, str]) -> tu
         os.close(go_write)
     if reason:
         processes.sweep(before)
-        failures.setdefault("pid" if pid_namespace else "mount", reason)
-        failures["pid" if pid_namespace else "mount"] += "" if reason in failures.values() else f"; {reason}"
+        what = "pid" if pid_namespace else "mount"
+        told = failures.get(what, "")
+        failures[what] = told if reason in told else f"{told}; {reason}".lstrip("; ")
         return None
     place.pid_namespace, place.mounts, place.user, place.reasons = pid_namespace, True, user, dict(failures)
     return pid, _report()

@@ -16,7 +16,7 @@ import os
 import sys
 from typing import Any
 
-from lambdalite.runtime import linux, privileges, seccomp
+from lambdalite.runtime import landlock, linux, mounts, privileges, seccomp
 from lambdalite.runtime.namespaces import fork_zygote, place
 from lambdalite.runtime.processes import become_subreaper, children, sweep
 
@@ -69,8 +69,6 @@ class Plan:
 
     def build(self) -> None:
         """Everything expensive: the filter's instructions, Landlock's descriptors, the view of the file system."""
-        from lambdalite.runtime import landlock, mounts
-
         self.fence = landlock.Fence(self.writable, network=self.network)
         self.identity = privileges.Identity()
         if self.mounts:
@@ -142,6 +140,7 @@ def enter_template(plan: Plan) -> dict[str, Any]:
     applied = plan.applied
     if plan.linux:
         privileges.lower_own_priority()
+        privileges.no_core_dumps()
         applied["network"] = _enter_mounts(plan)
         privileges.hold_back(plan.keep)
         linux.prctl(linux.PR_SET_NO_NEW_PRIVS, 1)
@@ -170,8 +169,6 @@ def _enter_mounts(plan: Plan) -> dict[str, Any]:
 def _fence_template(plan: Plan) -> None:
     """Init is fenced in as far as its environments can still mount; without mounts, as they will be."""
     if plan.mounts:
-        from lambdalite.runtime import landlock
-
         landlock.scope(plan.fence.abi)
         return
     _private_directory(plan)
@@ -189,6 +186,7 @@ def enter_environment(plan: Plan) -> dict[str, Any]:
     enter_template(plan)
     if not plan.linux:
         _private_directory(plan)
+        privileges.no_core_dumps()
         privileges.limit(plan.nofile, None)
         return plan.applied
     try:
@@ -197,7 +195,7 @@ def enter_environment(plan: Plan) -> dict[str, Any]:
         else:
             _private_directory(plan)
         privileges.limit(plan.nofile, plan.nproc if plan.mounts and place.user else None)
-        privileges.drop_all(bounding=plan.mounts and place.user)
+        privileges.drop_all(bounding=plan.strict and plan.mounts and place.user)
         _fence_environment(plan)
     except OSError as error:
         if plan.strict:
@@ -215,7 +213,8 @@ def _own_mounts(plan: Plan) -> None:
     plan.view.enter_environment()
     if place.user:
         privileges.restrict_users()
-    plan.view.close_proc()
+    if plan.strict or not plan.fence.abi:  # otherwise Landlock closes it, for nothing
+        mounts.close_proc()
 
 
 def _fence_environment(plan: Plan) -> None:
@@ -270,11 +269,7 @@ def _describe(plan: Plan) -> None:
     applied, abi = plan.applied, plan.fence.abi
     applied.setdefault("network", _describe_network(plan, own_network=False))
     applied["filesystem"] = _describe_files(plan, abi)
-    applied["tmp"] = (
-        _entry(True, "private tmpfs", f"/tmp {plan.tmp_bytes} bytes, ENOSPC when full")
-        if plan.mounts
-        else _entry(False, "private directory", "private directory in TMPDIR, not bounded here; /tmp itself is shared")
-    )
+    applied["tmp"] = _describe_tmp(plan)
     applied["signals"] = _describe_signals(plan)
     own_count = plan.mounts and place.user
     applied["processes"] = (
@@ -284,6 +279,17 @@ def _describe(plan: Plan) -> None:
     )
     applied["files"] = _entry(True, "RLIMIT_NOFILE", f"{plan.nofile} open files")
     applied["privileges"] = _describe_privileges(plan)
+
+
+def _describe_tmp(plan: Plan) -> dict[str, Any]:
+    if not plan.mounts:
+        return _entry(
+            False, "private directory", "private directory in TMPDIR, not bounded here; /tmp itself is shared"
+        )
+    if os.path.realpath("/tmp") not in plan.view.scratch:
+        return _entry(False, "", "shared with the host, since /tmp itself is among the writable paths")
+    links = "; what lies in /tmp is seen through links" if plan.view.linked else ""
+    return _entry(True, "private tmpfs", f"/tmp {plan.tmp_bytes} bytes, ENOSPC when full{links}")
 
 
 def _describe_files(plan: Plan, abi: int) -> dict[str, Any]:
