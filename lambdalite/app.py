@@ -10,26 +10,24 @@ import os
 import sys
 import threading
 import weakref
-from typing import TYPE_CHECKING, Any, TypeVar, cast, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import attrs
 
-from lambdalite import limits, names
+from lambdalite import arguments, limits, names
 from lambdalite.clock import SystemClock
-from lambdalite.engine.capacity import FOREVER, Capacity, Statistics
+from lambdalite.engine.capacity import Capacity, Statistics
 from lambdalite.engine.registry import Registry
 from lambdalite.engine.walk import walk
 from lambdalite.errors import (
     InvalidParameterValue,
-    InvalidRequestContent,
     RequestTooLarge,
     UsageError,
 )
-from lambdalite.functions import _NO_EVENT, Function
+from lambdalite.functions import Function
 from lambdalite.model.function import Version, configure
 from lambdalite.model.invocation import Invocation
 from lambdalite.observe import Observatory, Tail
-from lambdalite.runtime import marshal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -81,7 +79,7 @@ class App:
         region: str = names.REGION,
         account: str = names.ACCOUNT,
     ) -> None:
-        _check_counts(concurrency=concurrency, spares=spares)
+        arguments.check_counts(concurrency=concurrency, spares=spares)
         self.defaults = {"isolation": isolation, "cpu": cpu, "reuse": reuse}
         configure({"name": "app", **self.defaults})  # the same checks, at the same time as for functions
         self.clock: Clock = clock if clock is not None else SystemClock()
@@ -151,10 +149,10 @@ class App:
             handler = handler.version.handler
         if not callable(handler) and not isinstance(handler, str):
             raise UsageError(f"a handler is a callable of (event, context), not {handler!r}")
-        config = configure({"name": _default_name(handler), **self.defaults, **options})
+        config = configure({"name": arguments.default_name(handler), **self.defaults, **options})
         version = Version(config=config, arn=self._arn(config.name), handler=handler, root=root, revision=self._next())
         known = self._functions.get(config.name)
-        if known is not None and _is_redefinition(known.version.handler, handler):
+        if known is not None and arguments.is_redefinition(known.version.handler, handler):
             return self._swap(known, version)
         self._registry.add(version)
         try:
@@ -233,7 +231,9 @@ class App:
 
     # --- invoke ---------------------------------------------------------------------------------------------------
 
-    def invoke(self, name: str, event: Any = _NO_EVENT, *, qualifier: str | None = None, **options: Any) -> Any:
+    def invoke(
+        self, name: str, event: Any = arguments.NO_EVENT, *, qualifier: str | None = None, **options: Any
+    ) -> Any:
         """`Function.invoke` by name, partial ARN or ARN.
 
         Raises:
@@ -241,7 +241,9 @@ class App:
         """
         return self._named(name, qualifier).invoke(event, **options)
 
-    def run(self, name: str, event: Any = _NO_EVENT, *, qualifier: str | None = None, **options: Any) -> Outcome:
+    def run(
+        self, name: str, event: Any = arguments.NO_EVENT, *, qualifier: str | None = None, **options: Any
+    ) -> Outcome:
         """`Function.run` by name, partial ARN or ARN.
 
         Raises:
@@ -267,7 +269,7 @@ class App:
         trace_id: str | None,
     ) -> Plan[Outcome]:
         """Steps 0-2 of the walk, then the walk itself, for one of the two drivers to run."""
-        payload = _encode(event)  # 0
+        payload = arguments.encode(event)  # 0
         if len(payload) > limits.REQUEST_BYTES:
             raise RequestTooLarge(
                 f"Request must be smaller than {limits.REQUEST_BYTES} bytes for the InvokeFunction operation"
@@ -278,8 +280,8 @@ class App:
         fleet = capacity.fleet(version, self.supervisor)
         invocation = Invocation(version, payload, names.request_id(), version.arn)  # 2
         if client_context is not None or identity is not None or tenant_id is not None or trace_id is not None:
-            _add_extras(invocation, client_context, identity, tenant_id, trace_id)
-        patience = None if wait is None else _patience(wait)
+            arguments.add_extras(invocation, client_context, identity, tenant_id, trace_id)
+        patience = None if wait is None else arguments.patience(wait)
         return walk(capacity, fleet, self._observatory, invocation, patience)
 
     def check(self, version: Version, event: Any) -> None:
@@ -408,76 +410,6 @@ class App:
         for made in self._functions.values():
             self._capacity.register(made.config)
         old.abandon()
-
-
-def _check_counts(*, concurrency: Any, spares: Any) -> None:
-    for name, value, low in (("concurrency", concurrency, 1), ("spares", spares, 0)):
-        if isinstance(value, bool) or not isinstance(value, int) or value < low:
-            raise InvalidParameterValue(f"App({name}=…) takes a whole number from {low} up, not {value!r}")
-
-
-def _default_name(handler: Any) -> str:
-    if isinstance(handler, str):
-        return handler.rpartition(".")[2].rpartition("/")[2]
-    inner = handler
-    while hasattr(inner, "func"):  # functools.partial
-        inner = inner.func
-    name = getattr(inner, "__name__", type(inner).__name__)
-    return "lambda" if name == "<lambda>" else cast("str", name)
-
-
-def _is_redefinition(before: Any, after: Any) -> bool:
-    """A notebook cell run again, or a module reloaded: the same place in the same module, not two of one name.
-
-    A function made inside another (``<locals>``) may be made twice on purpose, so that is a conflict.
-    """
-    place = [(getattr(one, "__module__", None), getattr(one, "__qualname__", "<locals>")) for one in (before, after)]
-    return place[0] == place[1] and "<" not in place[0][1] and before is not after
-
-
-def _encode(event: Any) -> bytes:
-    if event is _NO_EVENT:
-        return b"{}"
-    if type(event) is not dict and isinstance(event, (bytes, bytearray, memoryview)):
-        return bytes(event)
-    try:
-        return marshal.encode_event(event)
-    except (TypeError, ValueError, RecursionError) as error:
-        raise InvalidRequestContent(str(error)) from error
-
-
-def _patience(wait: float | bool | None) -> float | None:
-    if wait is None or wait is False:
-        return None
-    if wait is True:
-        return FOREVER
-    if not isinstance(wait, (int, float)) or not wait >= 0:
-        raise UsageError(f"wait= takes seconds (0 or more), True or None, not {wait!r}")
-    return min(float(wait), FOREVER)
-
-
-def _add_extras(
-    invocation: Invocation,
-    client_context: Mapping[str, Any] | str | None,
-    identity: Mapping[str, str] | None,
-    tenant_id: str | None,
-    trace_id: str | None,
-) -> None:
-    import json
-
-    if client_context is not None:
-        text = client_context if isinstance(client_context, str) else json.dumps(dict(client_context))
-        if -(-len(text.encode()) // 3) * 4 > limits.CLIENT_CONTEXT_BYTES:
-            raise InvalidParameterValue(
-                f"Client context must be no more than {limits.CLIENT_CONTEXT_BYTES} bytes when base64-encoded."
-            )
-        invocation.client_context = text
-    if tenant_id is not None:
-        if not isinstance(tenant_id, str) or not 1 <= len(tenant_id) <= limits.TENANT_ID_LENGTH:
-            raise InvalidParameterValue(f"tenant_id takes 1 to {limits.TENANT_ID_LENGTH} characters, not {tenant_id!r}")
-        invocation.tenant_id = tenant_id
-    invocation.identity = None if identity is None else dict(identity)
-    invocation.trace_id = trace_id
 
 
 # --- the default App ----------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import functools
 import types
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from lambdalite.arguments import NO_EVENT
 from lambdalite.errors import UsageError
 from lambdalite.workers.waiting import block, obey
 
@@ -20,8 +21,6 @@ __all__ = ["Function"]
 
 E = TypeVar("E")
 A = TypeVar("A")
-
-_NO_EVENT: Any = object()
 
 
 class Function(Generic[E, A]):
@@ -105,7 +104,7 @@ class Function(Generic[E, A]):
 
     def run(
         self,
-        event: E = _NO_EVENT,
+        event: E = NO_EVENT,
         *,
         wait: float | bool | None = None,
         client_context: Mapping[str, Any] | str | None = None,
@@ -132,7 +131,7 @@ class Function(Generic[E, A]):
 
     def invoke(
         self,
-        event: E = _NO_EVENT,
+        event: E = NO_EVENT,
         *,
         wait: float | bool | None = None,
         client_context: Mapping[str, Any] | str | None = None,
@@ -152,7 +151,7 @@ class Function(Generic[E, A]):
 
     async def arun(
         self,
-        event: E = _NO_EVENT,
+        event: E = NO_EVENT,
         *,
         wait: float | bool | None = None,
         client_context: Mapping[str, Any] | str | None = None,
@@ -165,7 +164,7 @@ class Function(Generic[E, A]):
 
     async def ainvoke(
         self,
-        event: E = _NO_EVENT,
+        event: E = NO_EVENT,
         *,
         wait: float | bool | None = None,
         client_context: Mapping[str, Any] | str | None = None,
@@ -177,7 +176,7 @@ class Function(Generic[E, A]):
         plan = self._app.plan(self._version, event, wait, client_context, identity, tenant_id, trace_id)
         return cast("A", (await obey(plan)).value)
 
-    def dry_run(self, event: E = _NO_EVENT) -> None:
+    def dry_run(self, event: E = NO_EVENT) -> None:
         """Check everything that can be refused, and run nothing (AWS's ``InvocationType=DryRun``, status 204).
 
         Raises:

@@ -22,6 +22,7 @@ from typing import Any
 
 from lambdalite.runtime import environment, estate, frames, handler, logs, sandbox, snapshot
 from lambdalite.runtime.faults import Fault
+from lambdalite.runtime.reaper import Reaper
 
 __all__ = ["flush", "last_word", "main"]
 
@@ -123,8 +124,6 @@ class Template:
 
     def loop(self) -> None:
         """Fork, reap, until the link closes."""
-        from lambdalite.runtime.zygote import Reaper
-
         mounted = not self.refusal and self.plan.mounts
         self.estate = estate.Estate(wanted=bool(self.spec["reuse"] and mounted))
         gc.collect()

@@ -77,8 +77,9 @@ class Channel:
         return wait
 
     def _patiently(self, deadline: float | None) -> Wait:
-        """Beyond the bound of output: wait for frames only, and look at the pipe now and then. Its writer waits meanwhile,
-        so a flood is slowed to some megabytes a second, and costs the host next to nothing.
+        """Beyond the bound of output: wait for frames only, and look at the pipe now and then.
+
+        Its writer waits meanwhile, so a flood is slowed to some megabytes a second, and costs the host next to nothing.
         """
         if len(self._read.fds) > 1:
             self._read = Wait(self._read.fds[:1])

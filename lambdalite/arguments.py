@@ -1,0 +1,111 @@
+"""What callers give, checked and put into the engine's terms: pure functions, each with its errors."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, cast
+
+from lambdalite import limits
+from lambdalite.engine.capacity import FOREVER
+from lambdalite.errors import InvalidParameterValue, InvalidRequestContent, UsageError
+from lambdalite.runtime import marshal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lambdalite.model.invocation import Invocation
+
+__all__ = ["NO_EVENT", "add_extras", "check_counts", "default_name", "encode", "is_redefinition", "patience"]
+
+#: No event was given: the handler sees ``{}``, as on AWS.
+NO_EVENT: Any = object()
+
+
+def check_counts(*, concurrency: Any, spares: Any) -> None:
+    """Refuse an App's numbers that are no whole numbers, or too small.
+
+    Raises:
+        InvalidParameterValue: which one, and what it takes.
+    """
+    for name, value, low in (("concurrency", concurrency, 1), ("spares", spares, 0)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < low:
+            raise InvalidParameterValue(f"App({name}=…) takes a whole number from {low} up, not {value!r}")
+
+
+def default_name(handler: Any) -> str:
+    """The name of a function whose decorator does not name it: the handler's own, or a handler string's last part."""
+    if isinstance(handler, str):
+        return handler.rpartition(".")[2].rpartition("/")[2]
+    inner = handler
+    while hasattr(inner, "func"):  # functools.partial
+        inner = inner.func
+    name = getattr(inner, "__name__", type(inner).__name__)
+    return "lambda" if name == "<lambda>" else cast("str", name)
+
+
+def is_redefinition(before: Any, after: Any) -> bool:
+    """A notebook cell run again, or a module reloaded: the same place in the same module, not two of one name.
+
+    A function made inside another (``<locals>``) may be made twice on purpose, so that is a conflict.
+    """
+    place = [(getattr(one, "__module__", None), getattr(one, "__qualname__", "<locals>")) for one in (before, after)]
+    return place[0] == place[1] and "<" not in place[0][1] and before is not after
+
+
+def encode(event: Any) -> bytes:
+    """An event as JSON bytes; bytes are taken as they are.
+
+    Raises:
+        InvalidRequestContent: JSON cannot say it; the message names the place.
+    """
+    if event is NO_EVENT:
+        return b"{}"
+    if type(event) is not dict and isinstance(event, (bytes, bytearray, memoryview)):
+        return bytes(event)
+    try:
+        return marshal.encode_event(event)
+    except (TypeError, ValueError, RecursionError) as error:
+        raise InvalidRequestContent(str(error)) from error
+
+
+def patience(wait: float | bool | None) -> float | None:
+    """``wait=`` as seconds of patience; None for none.
+
+    Raises:
+        UsageError: it is neither seconds, True, False nor None.
+    """
+    if wait is None or wait is False:
+        return None
+    if wait is True:
+        return FOREVER
+    if not isinstance(wait, (int, float)) or not wait >= 0:
+        raise UsageError(f"wait= takes seconds (0 or more), True or None, not {wait!r}")
+    return min(float(wait), FOREVER)
+
+
+def add_extras(
+    invocation: Invocation,
+    client_context: Mapping[str, Any] | str | None,
+    identity: Mapping[str, str] | None,
+    tenant_id: str | None,
+    trace_id: str | None,
+) -> None:
+    """Put client context, identity, tenant and trace into an invocation.
+
+    Raises:
+        InvalidParameterValue: one of them is too large.
+    """
+    import json
+
+    if client_context is not None:
+        text = client_context if isinstance(client_context, str) else json.dumps(dict(client_context))
+        if -(-len(text.encode()) // 3) * 4 > limits.CLIENT_CONTEXT_BYTES:
+            raise InvalidParameterValue(
+                f"Client context must be no more than {limits.CLIENT_CONTEXT_BYTES} bytes when base64-encoded."
+            )
+        invocation.client_context = text
+    if tenant_id is not None:
+        if not isinstance(tenant_id, str) or not 1 <= len(tenant_id) <= limits.TENANT_ID_LENGTH:
+            raise InvalidParameterValue(f"tenant_id takes 1 to {limits.TENANT_ID_LENGTH} characters, not {tenant_id!r}")
+        invocation.tenant_id = tenant_id
+    invocation.identity = None if identity is None else dict(identity)
+    invocation.trace_id = trace_id
