@@ -126,29 +126,29 @@ class _V1Groups(Groups):
 
     def __init__(self) -> None:
         super().__init__()
-        self._controllers = [name for name in ("memory", "cpu", "pids") if os.path.isdir(f"{_V1}/{name}")]
+        self._root = {name: path for name in ("memory", "cpu", "pids") if (path := _own_v1_group(name))}
 
     def roots(self) -> list[str]:
-        return [f"{_V1}/{name}" for name in self._controllers]
+        return list(self._root.values())
 
     def usable(self) -> bool:
-        return "memory" in self._controllers and super().usable()
+        return "memory" in self._root and super().usable()
 
     def configure(self, group: str, memory: int, share: float, tasks: int) -> None:
-        _write(f"{_V1}/memory/{group}/memory.limit_in_bytes", str(memory))
-        swap = f"{_V1}/memory/{group}/memory.memsw.limit_in_bytes"
+        inside = {name: f"{root}/{group}" for name, root in self._root.items()}
+        _write(f"{inside['memory']}/memory.limit_in_bytes", str(memory))
+        swap = f"{inside['memory']}/memory.memsw.limit_in_bytes"
         if os.path.exists(swap):
             _write(swap, str(memory))
-        if "cpu" in self._controllers and share:
-            _write(f"{_V1}/cpu/{group}/cpu.cfs_period_us", str(_PERIOD_US if share < 1 else 5 * _PERIOD_US))
-            _write(
-                f"{_V1}/cpu/{group}/cpu.cfs_quota_us", str(int(share * (_PERIOD_US if share < 1 else 5 * _PERIOD_US)))
-            )
-        if "pids" in self._controllers:
-            _write(f"{_V1}/pids/{group}/pids.max", str(tasks))
+        if "cpu" in inside and share:
+            period = _PERIOD_US if share < 1 else 5 * _PERIOD_US
+            _write(f"{inside['cpu']}/cpu.cfs_period_us", str(period))
+            _write(f"{inside['cpu']}/cpu.cfs_quota_us", str(int(share * period)))
+        if "pids" in inside:
+            _write(f"{inside['pids']}/pids.max", str(tasks))
 
     def out_of_memory(self, group: str) -> bool:
-        lines = _read(f"{_V1}/memory/{group}/memory.oom_control").splitlines()
+        lines = _read(f"{self._root['memory']}/{group}/memory.oom_control").splitlines()
         return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
 
 
@@ -180,6 +180,25 @@ class _V2Groups(Groups):
     def out_of_memory(self, group: str) -> bool:
         lines = _read(f"{self._root}/{group}/memory.events").splitlines()
         return any(line.startswith("oom_kill ") and line != "oom_kill 0" for line in lines)
+
+
+def _own_v1_group(controller: str) -> str:
+    """The directory of our own group in a controller's hierarchy, so that what limits us limits our groups too.
+
+    A container may show its own group as the root while the kernel names it by its path outside: then it is the root.
+    Empty if there is no such controller.
+    """
+    try:
+        lines = _read("/proc/self/cgroup").splitlines()
+    except OSError:
+        return ""
+    root = f"{_V1}/{controller}"
+    for line in lines:
+        _, names, path = line.split(":", 2)
+        own = root + path.rstrip("/")
+        if controller in names.split(",") and os.path.isdir(own):
+            return own
+    return root if os.path.isdir(root) else ""
 
 
 def _own_v2_group() -> str:

@@ -20,7 +20,6 @@ import gc
 import json
 import os
 import resource
-import select
 import signal
 import socket
 import struct
@@ -30,13 +29,15 @@ from typing import Any
 
 from lambdalite import runtime
 from lambdalite.runtime import board as boards
-from lambdalite.runtime import cgroups, cpu, frames, sandbox, watch
+from lambdalite.runtime import cgroups, cpu, frames, sandbox, wake, watch
 from lambdalite.runtime.watch import MIB, Watched
 
 __all__ = ["Guardian", "main"]
 
 _CREDENTIALS = struct.Struct("iII")  # struct ucred: pid, uid, gid
 _DEEP_SLEEP = 1.0  # seconds: the longest sleep when nothing is busy; the host pokes us when something starts
+_LINGER = 1.0  # seconds after the last invocation before we sleep long: the next one then need not wake us
+_LEAVING = 0.2  # seconds for the kernel to let dead processes leave their groups
 _SHARE_OF_CORE = 0.1  # at most so much of a core goes into looking
 
 
@@ -64,11 +65,15 @@ def main() -> None:
     _hurry()
     guardian = Guardian(config, ours, zygote)
     guardian.ready(report)
+    status = 1
     try:
         guardian.loop()
+        status = 0
+    except BaseException:  # the last frame of a process: the host reads what happened, and all must end
+        sys.excepthook(*sys.exc_info())
     finally:
         guardian.end()
-        os._exit(0)
+        os._exit(status)
 
 
 def _become_zygote(fd: int, hello: socket.socket, report: dict[str, Any]) -> None:
@@ -89,22 +94,28 @@ class Guardian:
         self.groups = cgroups.open_groups() if config["cgroups"] != "off" else None
         self.watched: dict[tuple[int, int], Watched] = {}
         self.by_pidfd: dict[int, Watched] = {}
-        self.condemned: set[tuple[int, int]] = set()  # to be killed at hello
+        self.pids: dict[int, Watched] = {}
+        self.condemned: dict[int, int] = {}  # slot → generation to be killed at hello
         self.dead_groups: list[str] = []
         self.last_pid = watch.LastPid()
         self.samples = 0
+        self.next_due: float | None = None  # of a busy process; None if there is none
+        self.last_busy = 0.0
+        self.throttled = False
         self.spent = 0.0
-        self.poller = select.epoll() if hasattr(select, "epoll") else None
+        self.poller = wake.poller()
         self.host_fd = _pidfd(self.host)
+        if os.getppid() != self.host and self.host_fd >= 0:  # it had died: the descriptor may be somebody else's
+            os.close(self.host_fd)
+            self.host_fd = -1
         self.zygote_fd = _pidfd(zygote)
         self.register()
 
     def register(self) -> None:
         """Everything that wakes us, other than time."""
-        assert self.poller is not None
         for fd in (self.control.fileno(), self.hello.fileno(), self.host_fd, self.zygote_fd):
             if fd >= 0:
-                self.poller.register(fd, select.EPOLLIN)
+                self.poller.register(fd)
 
     def ready(self, report: dict[str, Any]) -> None:
         """Tell the host what was found possible."""
@@ -115,9 +126,7 @@ class Guardian:
                 "op": "ready",
                 "zygote": self.zygote,
                 "report": report,
-                "memory": f"{exact} for reused environments, sampling for all"
-                if exact
-                else "sampling of the process tree",
+                "memory": _describe_memory(exact),
                 "cpu": f"{exact} quota" if exact else "SIGSTOP and SIGCONT by CPU time used",
                 "cgroup": exact,
             },
@@ -129,9 +138,8 @@ class Guardian:
         """Until the host or the zygote is gone."""
         gc.collect()
         gc.freeze()
-        assert self.poller is not None
         while True:
-            for fd, _events in self.poller.poll(self.pause()):
+            for fd in self.poller.wait(self.pause()):
                 if fd == self.host_fd:
                     return
                 if fd == self.control.fileno():
@@ -140,7 +148,7 @@ class Guardian:
                 elif fd == self.hello.fileno():
                     self.greet()
                 elif fd == self.zygote_fd:
-                    self.say({"op": "zygote-died"})
+                    self.say({"op": "zygote-died", "status": os.waitpid(self.zygote, 0)[1]})
                     return
                 elif fd in self.by_pidfd:
                     self.died(self.by_pidfd[fd])
@@ -150,68 +158,105 @@ class Guardian:
 
     def pause(self) -> float:
         """Seconds to sleep."""
-        busy = [one for one in self.watched.values() if self.board.busy(one.slot)]
-        if not busy:
-            self.board.sleep(True)
-            if not any(self.board.busy(one.slot) for one in self.watched.values()):
-                return _DEEP_SLEEP if self.watched or self.host_fd >= 0 else 0.1
-        self.board.sleep(False)
-        if any(one.throttle is not None for one in busy):
+        if self.throttled:
             return cpu.TICK
         now = monotonic()
-        wait = max(min((one.due for one in busy), default=now) - now, 0.0)
-        # What looking costs is bounded: the more there is to look at, the longer the rounds.
-        return max(wait, watch.SHORTEST, self.spent / _SHARE_OF_CORE)
+        if self.next_due is not None:
+            # What looking costs is bounded: the more there is to look at, the longer the rounds.
+            return max(self.next_due - now, watch.SHORTEST, self.spent / _SHARE_OF_CORE)
+        if now < self.last_busy + _LINGER:
+            return watch.LONGEST
+        self.board.sleep(True)
+        # Again, since the host looks at `sleeping` after it has set `busy`: one of us sees the other's store.
+        if any(self.busy(one) for one in self.watched.values()):
+            self.board.sleep(False)
+            return 0.0
+        return _DEEP_SLEEP if self.watched or self.host_fd >= 0 else 0.1
+
+    def busy(self, one: Watched) -> bool:
+        """Does an invocation or an init run in it? The host leaves a template's mark; after its first fork it only waits."""
+        return self.board.busy(one.slot) and not one.settled
 
     def look(self) -> None:
         """Look at every process that is due."""
         self.board.sleep(False)
         began, spent = monotonic(), process_time()  # processor time: being preempted is no reason to look less often
         forked = self.last_pid.changed()
-        looked = False
+        looked = self.throttled = False
+        self.next_due = None
         for one in list(self.watched.values()):
-            busy = self.board.busy(one.slot)
+            busy = self.busy(one)
             if one.cpu_share and one.group is None:
                 self.throttle(one, began, busy)
+                self.throttled |= busy
             if began >= one.due or (busy and one.due - began > watch.LONGEST):
                 self.measure(one, began, forked, busy)
                 looked = True
+            if busy:
+                self.last_busy = began
+                self.next_due = one.due if self.next_due is None else min(self.next_due, one.due)
         if looked:
             self.spent = process_time() - spent
 
     def measure(self, one: Watched, now: float, forked: bool, busy: bool) -> None:
         """Look at one process tree; kill it if it is over its limit."""
         self.samples += 1
-        size = one.look(now, forked)
+        size = one.look(now, forked, self.pids)
         if not size:
-            return  # a zombie: its death arrives by pidfd
-        if one.children and size > self.board.peak(one.slot):
-            # What forks share counts once. To kill, that must be known at once; to report, now and then will do, since
-            # reading it makes a process that is growing wait, and us with it.
-            if size <= one.limit and now < one.confirm_due:
-                one.due = now + watch.interval(size, one.limit)
-                return
-            one.confirm_due = now + watch.CONFIRM_INTERVAL
-            size = self.confirm(one) if size > one.limit else one.confirm()
-        if self.board.owned(one.slot, one.generation):
+            one.due = now + watch.IDLE_INTERVAL
+            if one.pidfd < 0 and not wake.alive(one.pid):
+                self.died(one)
+            return  # otherwise a zombie: its death arrives by pidfd
+        if len(one.children) >= watch.PROCESSES:
+            self.condemn((one.slot, one.generation), whole=True)
+        bound, over = size, size > one.limit
+        if over or one.children:
+            size = self.exact(one, now, over)
+        mine = self.board.owned(one.slot, one.generation)
+        if mine:
             self.board.raise_peak(one.slot, size)
-        if size > one.limit:
-            self.board.mark(one.slot, boards.OUT_OF_MEMORY, boards.SAMPLING)
-            self.kill(one)
+        if size > one.limit and one.settled and one.children:
+            self.cull(one)
+        elif size > one.limit or (one.group is not None and self.struck(one, now)):
+            if mine:
+                self.board.mark(one.slot, boards.OUT_OF_MEMORY, boards.SAMPLING if size > one.limit else boards.CGROUP)
+            self.kill(one, whole=True)
             one.due = now + watch.IDLE_INTERVAL
         else:
-            one.due = now + (watch.interval(size, one.limit) if busy else watch.IDLE_INTERVAL)
+            one.due = now + (watch.interval(size or bound, one.limit) if busy else watch.IDLE_INTERVAL)
 
-    def confirm(self, one: Watched) -> int:
-        """Exact size of a tree that seems to be over its limit; stopped meanwhile, or it would grow by as much again."""
-        if one.largest > one.limit:
-            return one.size  # one process alone is over: nothing shared can excuse that
-        pids = (one.pid, *one.children)
-        _signal_all(pids, signal.SIGSTOP)
+    def cull(self, template: Watched) -> None:
+        """What is below a template and is no environment was left by one, as a daemon: the largest of it goes."""
+        largest = max(template.children, key=watch.resident_of)
+        wake.send([largest, *watch.descendants(largest, self.pids)], signal.SIGKILL)
+
+    def exact(self, one: Watched, now: float, over: bool) -> int:
+        """What counts of a tree whose sum is only an upper bound, bytes; 0 if that is not known and need not be.
+
+        To kill, it must be known at once; to report, now and then will do: reading it makes a process that is growing
+        wait, and us with it. A tree that seems to be over its limit is stopped meanwhile, or it would grow by as much.
+        """
+        alone = one.alone_over()
+        if alone:
+            return alone  # nothing shared can excuse that
+        if now < one.confirm_due:
+            return 0
+        halted = [pid for pid in one.pids if not watch.stopped(pid)] if over and one.children else []
+        wake.send(halted, signal.SIGSTOP)
+        began = monotonic()
         size = one.confirm()
+        took = monotonic() - began
+        one.confirm_due = now + max(watch.CONFIRM_SHARE * took, 0.0 if over else watch.CONFIRM_INTERVAL)
         if size <= one.limit:
-            _signal_all(pids, signal.SIGCONT)
+            wake.send(halted, signal.SIGCONT)
         return size
+
+    def struck(self, one: Watched, now: float) -> bool:
+        """Has the kernel killed somebody in this group? It takes one process (version 1); the whole tree is to go."""
+        if now < one.group_due or self.groups is None or one.group is None:
+            return False
+        one.group_due = now + watch.CONFIRM_INTERVAL
+        return self.groups.out_of_memory(one.group)
 
     def throttle(self, one: Watched, now: float, busy: bool) -> None:
         """Keep one tree to its CPU share."""
@@ -220,12 +265,11 @@ class Guardian:
                 one.throttle.release()
                 one.throttle = None
             return
-        pids = (one.pid, *one.children)
         if one.throttle is None:
             one.throttle = cpu.Throttle(one.cpu_share)
-            one.throttle.begin(now, pids)
+            one.throttle.begin(now, one.pids)
         else:
-            one.throttle.tick(now, pids)
+            one.throttle.tick(now, one.pids)
 
     # --- messages -------------------------------------------------------------------------------------------------
 
@@ -249,7 +293,7 @@ class Guardian:
         one = self.watched.get(key)
         if one is None:
             if self.board.owned(*key) and not self.board.read(key[0]).judged:
-                self.condemned.add(key)
+                self.condemned[key[0]] = key[1]
             return
         self.board.mark(one.slot, boards.KILLED)
         self.kill(one, whole=whole)
@@ -264,21 +308,33 @@ class Guardian:
             hello = json.loads(data)
             pid = _sender(ancillary) or int(hello["pid"])
             one = Watched(pid, hello)
-        except (ValueError, KeyError, TypeError, OSError):
+        except (ValueError, KeyError, TypeError, ProcessLookupError, FileNotFoundError):
             return  # forged, or dead already: what is not registered has no rights that it could lose
+        except OSError as error:
+            sys.stderr.write(f"process {pid} was ended because it cannot be watched: {error}\n")
+            wake.send([pid], signal.SIGKILL)
+            return
         key = (one.slot, one.generation)
-        if key in self.watched or not self.board.owned(*key):
+        if key in self.watched or pid in self.pids or not self.board.owned(*key):
             one.close()
             return
-        self.watched[key] = one
+        self.watched[key] = self.pids[pid] = one
         if one.pidfd >= 0:
             self.by_pidfd[one.pidfd] = one
-            self.poller.register(one.pidfd, select.EPOLLIN)  # type: ignore[union-attr]
+            self.poller.register(one.pidfd)
+        if one.role == "environment":
+            self.settle(pid)
         self.enclose(one, hello)
         self.board.mark(one.slot, boards.WATCHED)
-        if key in self.condemned:
-            self.condemned.discard(key)
+        if self.condemned.pop(one.slot, None) == one.generation:
             self.condemn(key, whole=False)
+
+    def settle(self, pid: int) -> None:
+        """An environment has been forked: its template's init is over."""
+        if any(one.role == "template" and not one.settled for one in self.watched.values()):
+            template = self.pids.get(watch.parent(pid))
+            if template is not None:
+                template.settled = True
 
     def enclose(self, one: Watched, hello: dict[str, Any]) -> None:
         """Put a process into a control group, if that is worth it."""
@@ -308,8 +364,8 @@ class Guardian:
             "watched": len(self.watched),
             "samples": self.samples,
             "cpu_s": usage.ru_utime + usage.ru_stime,
-            "rss": watch.resident(os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)) // MIB,
-            "fds": len(os.listdir("/proc/self/fd")),
+            "rss": watch.resident_of(os.getpid()) // MIB,
+            "fds": len(os.listdir("/dev/fd")) - 1,  # but the one that lists them
         }
 
     # --- death ----------------------------------------------------------------------------------------------------
@@ -321,9 +377,8 @@ class Guardian:
         is found by the template, which sweeps after every death.
         """
         below = watch.descendants(one.pid) if whole or one.role == "environment" else []
-        _signal(one.pidfd, one.pid)
-        for pid in below:
-            _signal(-1, pid)
+        wake.kill(one.pidfd, one.pid)
+        wake.send(below, signal.SIGKILL)
 
     def died(self, one: Watched) -> None:
         """Its pidfd says that it is dead: judge, and forget it."""
@@ -334,8 +389,10 @@ class Guardian:
             self.board.mark(one.slot, boards.JUDGED)
         if one.throttle is not None:
             one.throttle.release()
-        self.poller.unregister(one.pidfd)  # type: ignore[union-attr]
-        del self.by_pidfd[one.pidfd], self.watched[one.slot, one.generation]
+        if one.pidfd >= 0:
+            self.poller.unregister(one.pidfd)
+            del self.by_pidfd[one.pidfd]
+        del self.watched[one.slot, one.generation], self.pids[one.pid]
         self.drop_group(one)
         one.close()
 
@@ -352,12 +409,19 @@ class Guardian:
         for one in self.watched.values():
             if one.throttle is not None:
                 one.throttle.release()
-        for pid in [self.zygote, *watch.descendants(self.zygote)]:
-            _signal(-1, pid)
+        wake.send([self.zygote, *watch.descendants(self.zygote)], signal.SIGKILL)
         sandbox.sweep(())
-        if self.groups is not None:
-            for one in self.watched.values():
-                self.drop_group(one)
+        for one in self.watched.values():
+            self.drop_group(one)
+        patience = monotonic() + _LEAVING
+        while self.dead_groups and self.groups is not None and monotonic() < patience:
+            self.dead_groups = [group for group in self.dead_groups if not self.groups.remove(group)]
+
+
+def _describe_memory(exact: str) -> str:
+    if not watch.SIGHTED:
+        return "not enforced: no /proc to read it from"
+    return f"{exact} for reused environments, sampling for all" if exact else "sampling of the process tree"
 
 
 def _hurry() -> None:
@@ -381,22 +445,3 @@ def _sender(ancillary: list[Any]) -> int:
         if level == socket.SOL_SOCKET and kind == getattr(socket, "SCM_CREDENTIALS", None):
             return int(_CREDENTIALS.unpack_from(data)[0])
     return 0
-
-
-def _signal_all(pids: tuple[int, ...], number: int) -> None:
-    for pid in pids:
-        try:
-            os.kill(pid, number)
-        except ProcessLookupError:
-            continue
-
-
-def _signal(pidfd: int, pid: int) -> None:
-    """SIGKILL, by pidfd where there is one."""
-    try:
-        if pidfd >= 0:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return

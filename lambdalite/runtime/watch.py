@@ -1,13 +1,15 @@
-"""Memory of a process tree, seen from outside: how much, how often to look, when to kill.
+"""Memory of a process tree, seen from outside: how much, how often to look, what counts.
 
-The limit counts what AWS's would: all resident memory of all processes of an environment. `statm` is read on a descriptor
-that is kept open (3 µs). A tree's sum of resident sizes counts pages that its forks share several times, so it is only an
-upper bound: when it passes the limit and the tree has more than one process, the private part of the descendants is read
-from `smaps_rollup` (0.3 ms and more) before anybody is killed. Untouched allocations and thread stacks are not resident
-and so never counted, which is why address-space rlimits are not used at all.
+`statm` is read on a descriptor that is kept open (3 µs). Its sum over a tree is only an upper bound: pages that forks
+share are in it several times, and pages of files, which the kernel can drop whenever it likes (AWS does not kill for those
+either), are in it too. So when the sum passes the limit, what counts is read before anybody is killed: anonymous and
+shared memory from `status` (30 µs) of a single process, and of a tree `smaps_rollup` (0.3 ms and more each). Untouched
+allocations and thread stacks are not resident and so never counted, which is why address-space rlimits are not used at all.
 
 How often: a process that is H bytes below its limit cannot reach it sooner than H / rate. So it is looked at again when it
 could, at the earliest, be `SLACK` over; far below the limit that is seldom, near it every millisecond.
+
+Not seen by looking: what is written to a memfd or to a file in a tmpfs and not mapped. The tmpfs are bounded by their size.
 """
 
 from __future__ import annotations
@@ -16,11 +18,17 @@ import os
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Container
+
     from lambdalite.runtime.cpu import Throttle
 
 
-__all__ = ["IDLE_INTERVAL", "LONGEST", "SHORTEST", "SLACK", "Watched", "descendants", "interval"]
+__all__ = [
+    "IDLE_INTERVAL", "LONGEST", "PROCESSES", "SHORTEST", "SLACK", "Watched", "descendants", "interval", "shared_once",
+    "unreclaimable",
+]  # fmt: skip
 
+SIGHTED = os.path.exists("/proc/self/statm")
 PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 1024 * 1024
 RATE = 6 * 1024 * MIB  # bytes a second that one process was seen to touch here (4-6 MiB a millisecond)
@@ -28,8 +36,9 @@ SLACK = 16 * MIB  # how far over the limit a process may have come when it is ne
 SHORTEST, LONGEST = 0.001, 0.01  # seconds between two looks at a busy process; a new child may hog at full speed
 IDLE_INTERVAL = 0.5  # seconds between two looks at an idle one: AWS freezes those
 TREE_INTERVAL = 0.01  # seconds between two searches for descendants
-
 CONFIRM_INTERVAL = 0.1  # seconds between two exact readings of a tree that is within its limit
+CONFIRM_SHARE = 20  # an exact reading that took so long is not repeated for so many times as long
+PROCESSES = 1_024  # AWS: processes and threads of an environment; here a tree of more processes is ended
 
 
 def interval(size: int, limit: int, rate: float = RATE) -> float:
@@ -41,22 +50,40 @@ class Watched:
     """One registered process and its descendants. Owned by the guardian's only thread."""
 
     __slots__ = (
-        "children", "confirm_due", "cpu_share", "due", "generation", "group", "largest", "limit", "pid", "pidfd", "role",
-        "size", "slot", "statm", "throttle", "tree_due",
+        "children", "confirm_due", "cpu_share", "due", "generation", "group", "group_due", "largest", "largest_pid", "limit",
+        "pid", "pidfd", "role", "settled", "size", "slot", "statm", "throttle", "tree_due",
     )  # fmt: skip
 
     def __init__(self, pid: int, hello: dict[str, Any]) -> None:
-        self.pid = pid
+        """From what a process said at its start.
+
+        Raises:
+            ValueError, KeyError, TypeError: that was no hello.
+            ProcessLookupError, FileNotFoundError: the process is gone.
+            OSError: it cannot be watched: no descriptors left.
+        """
+        self.pid = self.largest_pid = pid
         self.slot, self.generation, self.role = int(hello["slot"]), int(hello["generation"]), str(hello["role"])
         self.limit = int(hello["memory_bytes"])
         self.cpu_share = float(hello.get("cpu_share", 0.0))
-        self.pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
-        self.statm = _open_statm(pid)
         self.children: tuple[int, ...] = ()
-        self.due = self.tree_due = self.confirm_due = 0.0
+        self.due = self.tree_due = self.confirm_due = self.group_due = 0.0
         self.size = self.largest = 0
+        self.settled = False  # a template that has forked: its init is over
         self.group: str | None = None
         self.throttle: Throttle | None = None
+        self.pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+        try:
+            self.statm = os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC) if SIGHTED else -1
+        except OSError:
+            self.statm = -1
+            self.close()
+            raise
+
+    @property
+    def pids(self) -> tuple[int, ...]:
+        """The process and its descendants, as last seen."""
+        return (self.pid, *self.children)
 
     def close(self) -> None:
         """Let go of the descriptors."""
@@ -64,32 +91,37 @@ class Watched:
             if fd >= 0:
                 os.close(fd)
 
-    def look(self, now: float, forked: bool) -> int:
-        """Upper bound of the tree's resident memory, bytes."""
+    def look(self, now: float, forked: bool, others: Container[int] = ()) -> int:
+        """Upper bound of the tree's resident memory, bytes.
+
+        Args:
+            now: seconds, monotonic.
+            forked: has anything been forked since the last look?
+            others: processes that are watched for themselves; they and what is below them do not belong to this tree.
+        """
         if forked or now >= self.tree_due:
-            self.children = tuple(descendants(self.pid)) if self.role == "environment" else ()
+            self.children = tuple(descendants(self.pid, others))
             self.tree_due = now + TREE_INTERVAL if not self.children else now + TREE_INTERVAL / 2
         size = self.largest = resident(self.statm)
+        self.largest_pid = self.pid
         for child in self.children:
-            own = _resident_of(child)
+            own = resident_of(child)
             size += own
-            self.largest = max(self.largest, own)
+            if own > self.largest:
+                self.largest, self.largest_pid = own, child
         self.size = size
         return size
 
+    def alone_over(self) -> int:
+        """Memory that counts of the largest process, bytes, if that alone is over the limit; otherwise 0."""
+        if self.largest <= self.limit:
+            return 0
+        size = unreclaimable(self.largest_pid)
+        return size if size > self.limit else 0
+
     def confirm(self) -> int:
-        """The tree's resident memory with shared pages counted once, bytes."""
-        size = resident(self.statm)
-        for child in self.children:
-            size += private(child)
-        return size
-
-
-def _open_statm(pid: int) -> int:
-    try:
-        return os.open(f"/proc/{pid}/statm", os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return -1
+        """The tree's memory that counts, bytes."""
+        return shared_once(self.pid, self.children)
 
 
 def resident(statm: int) -> int:
@@ -102,7 +134,7 @@ def resident(statm: int) -> int:
         return 0
 
 
-def _resident_of(pid: int) -> int:
+def resident_of(pid: int) -> int:
     try:
         with open(f"/proc/{pid}/statm", "rb", buffering=0) as file:
             return int(file.read(128).split(b" ", 2)[1]) * PAGE
@@ -110,24 +142,68 @@ def _resident_of(pid: int) -> int:
         return 0
 
 
-def private(pid: int) -> int:
-    """Bytes that nobody else maps; all that is resident where that cannot be told.
-
-    What a fork shares with its parent is counted once, with the parent.
-    """
+def _fields(pid: int, name: str) -> dict[bytes, int]:
+    """Bytes by field of `status` or `smaps_rollup`; empty if the process is gone or the kernel has no such file."""
     try:
-        with open(f"/proc/{pid}/smaps_rollup", "rb", buffering=0) as file:
-            lines = file.read(4096).splitlines()
+        with open(f"/proc/{pid}/{name}", "rb", buffering=0) as file:
+            lines = file.read(8192).splitlines()
     except OSError:
-        return _resident_of(pid)
-    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith(b"Private_"))
+        return {}
+    return {line.split(b":", 1)[0]: int(line.split()[-2]) * 1024 for line in lines if line.endswith(b" kB")}
 
 
-def descendants(pid: int) -> list[int]:
-    """All descendants, parents before children. Threads fork too, so every task's list is read."""
+def unreclaimable(pid: int) -> int:
+    """Anonymous and shared memory of one process, bytes: what the kernel cannot drop. Pages of files are not in it."""
+    fields = _fields(pid, "status")
+    if b"RssAnon" not in fields:  # before Linux 4.5, or gone
+        return resident_of(pid)
+    return fields[b"RssAnon"] + fields[b"RssShmem"]
+
+
+def shared_once(pid: int, children: tuple[int, ...]) -> int:
+    """Memory of a tree that the kernel cannot drop, bytes.
+
+    Two estimates, neither of which counts a page twice; the greater is returned. What the root has and what only one
+    descendant has leaves out what descendants share with each other; proportional shares leave out what is shared with
+    other trees.
+    """
+    whole, parts = unreclaimable(pid), 0
+    if not children:
+        return whole
+    for one in (pid, *children):
+        fields = _fields(one, "smaps_rollup")
+        parts += fields.get(b"Pss_Anon", fields.get(b"Pss", 0)) + fields.get(b"Pss_Shmem", 0)
+        if one != pid:
+            whole += fields.get(b"Private_Dirty", 0)
+    return max(whole, parts)
+
+
+def stopped(pid: int) -> bool:
+    """Has somebody stopped it (SIGSTOP), or is it gone?"""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read(512).rpartition(b")")[2][1:2] in b"TtZX"
+    except OSError:
+        return True
+
+
+def parent(pid: int) -> int:
+    """The parent's process id; 0 if the process is gone."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return int(file.read(512).rpartition(b")")[2].split(None, 2)[1])
+    except OSError:
+        return 0
+
+
+def descendants(pid: int, others: Container[int] = ()) -> list[int]:
+    """All descendants, parents before children. Threads fork too, so every task's list is read.
+
+    Those in ``others``, and what is below them, are left out.
+    """
     found, at = [pid], 0
     while at < len(found):
-        found += _children(found[at])
+        found += [child for child in _children(found[at]) if child not in others]
         at += 1
     return found[1:]
 
