@@ -163,7 +163,7 @@ def test_tail_prints_as_it_comes(capfd: pytest.CaptureFixture[str]) -> None:
 
 def test_inline_runs_here_and_says_so(app: App) -> None:
     """The caller's own process, the same documents, nothing enforced."""
-    function = app.function(
+    function: Function[Any, Any] = app.function(
         lambda event, context: [os.getpid(), context.function_name], name="here", isolation="inline"
     )
 
@@ -171,5 +171,5 @@ def test_inline_runs_here_and_says_so(app: App) -> None:
 
     assert [os.getpid(), "here"] == outcome.value
     assert "not enforced" in outcome.notes[0]
-    failing = app.function(lambda event, context: 1 / 0, name="failing", isolation="inline")
+    failing: Function[Any, Any] = app.function(lambda event, context: 1 / 0, name="failing", isolation="inline")
     assert "ZeroDivisionError" == failing.run().error_type
