@@ -53,9 +53,9 @@ class View:
         self.scratch = [path for path in everything if path not in open_]
         self.linked = {path: os.listdir(path) for path in self.scratch if path in seen}
         self._extras = self._find_extras(seen, open_)
+        sizes = {path: tmp_bytes if path == everything[0] else min(tmp_bytes, _SIDE_BYTES) for path in self.scratch}
         self._tmpfs = [
-            (path.encode(), _tmpfs_options(tmp_bytes if path == everything[0] else min(tmp_bytes, _SIDE_BYTES)))
-            for path in self.scratch
+            (path.encode(), _tmpfs_options(size, len(self.linked.get(path, ())))) for path, size in sizes.items()
         ]
         self._seen: list[tuple[int, int]] = []
         self._skip: set[str] = set()
@@ -65,6 +65,10 @@ class View:
         """Sorted, so that a directory comes before what is below it. What links show anyway is left out."""
         hidden = [path for path in self.scratch if path not in self.linked]
         wanted = {path: False for path in readable if _inside(path, hidden) and path not in hidden}
+        # a place below a linked name cannot be made: mount the whole of what that name stands for
+        wanted.update(
+            (_first_below(top, path), False) for top in self.linked for path in writable if _inside(path, [top])
+        )
         wanted.update(dict.fromkeys(writable, True))
         there = [path for path in sorted(wanted) if os.path.exists(path)]
         old = [_Extra(path, f"{path}/{_OLD}", writable=False, is_file=False) for path in self.linked]
@@ -126,8 +130,13 @@ class View:
             os.chdir(directory if os.path.isdir(directory) else self.scratch[0])
 
 
-def _tmpfs_options(size: int) -> bytes:
-    return f"mode=1777,size={size},nr_inodes={max(1024, size // _PAGE)}".encode()
+def _first_below(top: str, path: str) -> str:
+    """/tmp, /tmp/a/b/c → /tmp/a."""
+    return f"{top}/{path[len(top) + 1 :].partition('/')[0]}"
+
+
+def _tmpfs_options(size: int, links: int) -> bytes:
+    return f"mode=1777,size={size},nr_inodes={max(1024, size // _PAGE) + links}".encode()
 
 
 def _link_all(path: str, names: list[str]) -> None:

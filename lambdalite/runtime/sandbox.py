@@ -28,6 +28,7 @@ __all__ = [
     "enter_environment",
     "enter_template",
     "forget",
+    "forget_all",
     "fork_zygote",
     "prepare",
     "sweep",
@@ -109,6 +110,10 @@ def prepare(tier: str, options: dict[str, Any]) -> Plan:
     plan = Plan(tier, options)
     if plan.strict and (missing := _missing(plan)):
         raise SandboxUnavailable(missing, _hint())
+    if plan.root and not plan.mounts:
+        from lambdalite.runtime import private  # loaded here, for all forks
+
+        private.remove_stale(plan.root)
     return plan
 
 
@@ -227,37 +232,27 @@ def _fence_environment(plan: Plan) -> None:
 
 
 def _private_directory(plan: Plan) -> None:
-    """Where /tmp cannot be covered: our own directory, found through TMPDIR, with what init left in the template's."""
-    if not plan.root:
-        return
-    before, path = plan.own_tmp, _directory_of(plan, os.getpid())
-    os.makedirs(path, 0o700)
-    if before is not None and os.path.isdir(before):
-        from lambdalite.runtime import copying
+    """Where /tmp cannot be covered; an environment finds there what init left in the template's."""
+    if plan.root:
+        from lambdalite.runtime import private
 
-        fd = os.open(before, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        copying.copy_tree(fd, path)
-        os.close(fd)
-    plan.own_tmp = path
-    os.environ["TMPDIR"] = path
-    tempfile = sys.modules.get("tempfile")
-    if tempfile is not None:
-        tempfile.tempdir = None  # type: ignore[attr-defined]  # look TMPDIR up again
-
-
-def _directory_of(plan: Plan, pid: int) -> str:
-    return os.path.join(plan.root, f"lambdalite-{plan.token}-{pid}")
+        plan.own_tmp = private.claim(plan.root, plan.token, plan.own_tmp)
 
 
 def forget(plan: Plan, pid: int) -> None:
-    """After the environment (or template) `pid` has been reaped: remove its private directory, if it had one."""
-    if plan.mounts or not plan.root:
-        return
-    path = _directory_of(plan, pid)
-    if os.path.isdir(path):
-        import shutil
+    """After the environment `pid` has been reaped: remove its private directory, if it had one."""
+    if plan.root and not plan.mounts:
+        from lambdalite.runtime import private
 
-        shutil.rmtree(path)
+        private.remove(plan.root, plan.token, pid)
+
+
+def forget_all(plan: Plan) -> None:
+    """At the template's end: remove its own private directory and those of its environments, if there are any."""
+    if plan.root and not plan.mounts:
+        from lambdalite.runtime import private
+
+        private.remove_all(plan.root, plan.token)
 
 
 def _entry(enforced: bool, how: str, detail: str = "") -> dict[str, Any]:
