@@ -311,3 +311,32 @@ def test_strict_without_namespaces_is_refused(host: dict[str, Any]) -> None:
     found = json.loads(done.stdout)
     assert found["unavailable"][0] == "a PID namespace"
     assert "isolation='process'" in found["text"]
+
+
+@pytest.mark.parametrize("abi", [0, 1, 2, 3, 5])
+def test_older_kernels_without_namespaces(host: dict[str, Any], abi: int) -> None:
+    """Signals to the host are stopped by the system-call filter then; what is not covered is said, and only that."""
+    if abi > linux.landlock.abi():
+        pytest.skip("this kernel is older than that")
+    attacks = ["signal_host", "signal_everybody", "signal_template", "limit_host", "overwrite", "truncate"]
+
+    found = run(host, "self", "bare", attacks, abi=abi)
+
+    applied = found["applied"]
+    assert dict.fromkeys(attacks[:4], "EPERM") == {attack: found["results"][attack] for attack in attacks[:4]}
+    assert ("EACCES" if abi else "ok") == found["results"]["overwrite"]
+    assert ("EACCES" if abi >= 3 else "ok") == found["results"]["truncate"]
+    assert (True, "seccomp") == (applied["signals"]["enforced"], applied["signals"]["how"])
+    assert applied["filesystem"]["enforced"] is bool(abi)
+    assert ("truncate" in applied["filesystem"]["detail"]) is (abi in {1, 2})
+
+
+def test_older_kernels_with_namespaces(host: dict[str, Any]) -> None:
+    """Without Landlock the read-only view still holds, /proc included, and nobody can take all environments down."""
+    attacks = ["overwrite", "create_outside", "spare_from_oom", "sysctl", "signal_everybody", "signal_host", "fill_tmp"]
+
+    found = run(host, "self", "process", attacks, abi=0)["results"]
+
+    assert {"EPERM", "ESRCH"} >= {found["signal_everybody"], found["signal_host"]}
+    assert dict.fromkeys(attacks[:4], "EROFS") == {attack: found[attack] for attack in attacks[:4]}
+    assert found["fill_tmp"] == "ENOSPC"
