@@ -102,6 +102,7 @@ class Guardian:
         self.next_due: float | None = None  # of a busy process; None if there is none
         self.last_busy = 0.0
         self.throttled = False
+        self.confirming = 0.0  # seconds of the last look that went into exact readings
         self.spent = 0.0
         self.poller = wake.poller()
         self.host_fd = _pidfd(self.host)
@@ -183,6 +184,7 @@ class Guardian:
         began, spent = monotonic(), process_time()  # processor time: being preempted is no reason to look less often
         forked = self.last_pid.changed()
         looked = self.throttled = False
+        self.confirming = 0.0
         self.next_due = None
         for one in list(self.watched.values()):
             busy = self.busy(one)
@@ -196,12 +198,12 @@ class Guardian:
                 self.last_busy = began
                 self.next_due = one.due if self.next_due is None else min(self.next_due, one.due)
         if looked:
-            self.spent = process_time() - spent
+            self.spent = max(process_time() - spent - self.confirming, 0.0)  # that has a bound of its own
 
     def measure(self, one: Watched, now: float, forked: bool, busy: bool) -> None:
         """Look at one process tree; kill it if it is over its limit."""
         self.samples += 1
-        size = one.look(now, forked, self.pids)
+        before, size = one.size, one.look(now, forked, self.pids)
         if not size:
             one.due = now + watch.IDLE_INTERVAL
             if one.pidfd < 0 and not wake.alive(one.pid):
@@ -211,7 +213,10 @@ class Guardian:
             self.condemn((one.slot, one.generation), whole=True)
         bound, over = size, size > one.limit
         if over or one.children:
-            size = self.exact(one, now, over)
+            # To report, an exact reading now and then will do, and only of what does not grow: reading makes it wait.
+            growing = size >= before + MIB
+            look_closely = over or (now >= one.report_due and not growing)
+            size = self.exact(one, now, hold=over and growing) if look_closely else one.largest
         mine = self.board.owned(one.slot, one.generation)
         if mine:
             self.board.raise_peak(one.slot, size)
@@ -223,30 +228,34 @@ class Guardian:
             self.kill(one, whole=True)
             one.due = now + watch.IDLE_INTERVAL
         else:
-            one.due = now + (watch.interval(size or bound, one.limit) if busy else watch.IDLE_INTERVAL)
+            one.due = now + (
+                watch.interval(bound if bound <= one.limit else size, one.limit) if busy else watch.IDLE_INTERVAL
+            )
 
     def cull(self, template: Watched) -> None:
         """What is below a template and is no environment was left by one, as a daemon: the largest of it goes."""
         largest = max(template.children, key=watch.resident_of)
         wake.send([largest, *watch.descendants(largest, self.pids)], signal.SIGKILL)
 
-    def exact(self, one: Watched, now: float, over: bool) -> int:
-        """What counts of a tree whose sum is only an upper bound, bytes; 0 if that is not known and need not be.
+    def exact(self, one: Watched, now: float, *, hold: bool) -> int:
+        """What counts of a tree whose sum is only an upper bound, bytes; a lower bound where reading would cost too much.
 
-        To kill, it must be known at once; to report, now and then will do: reading it makes a process that is growing
-        wait, and us with it. A tree that seems to be over its limit is stopped meanwhile, or it would grow by as much.
+        A tree that seems to be over its limit and grows is held meanwhile, or it would grow by as much. The more a
+        reading costs, the seldomer it is done; one process that is over the limit for itself is found in any case.
         """
         alone = one.alone_over()
         if alone:
             return alone  # nothing shared can excuse that
         if now < one.confirm_due:
-            return 0
-        halted = [pid for pid in one.pids if not watch.stopped(pid)] if over and one.children else []
+            return min(one.largest, one.limit)
+        halted = [pid for pid in one.pids if not watch.stopped(pid)] if hold and one.children else []
         wake.send(halted, signal.SIGSTOP)
         began = monotonic()
         size = one.confirm()
         took = monotonic() - began
-        one.confirm_due = now + max(watch.CONFIRM_SHARE * took, 0.0 if over else watch.CONFIRM_INTERVAL)
+        self.confirming += took
+        one.confirm_due = now + watch.CONFIRM_SHARE * took
+        one.report_due = max(one.confirm_due, now + watch.CONFIRM_INTERVAL)
         if size <= one.limit:
             wake.send(halted, signal.SIGCONT)
         return size

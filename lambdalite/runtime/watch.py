@@ -33,7 +33,7 @@ PAGE = os.sysconf("SC_PAGE_SIZE")
 MIB = 1024 * 1024
 RATE = 6 * 1024 * MIB  # bytes a second that one process was seen to touch here (4-6 MiB a millisecond)
 SLACK = 16 * MIB  # how far over the limit a process may have come when it is next seen
-SHORTEST, LONGEST = 0.001, 0.01  # seconds between two looks at a busy process; a new child may hog at full speed
+SHORTEST, LONGEST = 0.001, 0.02  # seconds between two looks at a busy process; several of its children may hog at once
 IDLE_INTERVAL = 0.5  # seconds between two looks at an idle one: AWS freezes those
 TREE_INTERVAL = 0.01  # seconds between two searches for descendants
 CONFIRM_INTERVAL = 0.1  # seconds between two exact readings of a tree that is within its limit
@@ -51,7 +51,7 @@ class Watched:
 
     __slots__ = (
         "children", "confirm_due", "cpu_share", "due", "generation", "group", "group_due", "largest", "largest_pid", "limit",
-        "pid", "pidfd", "role", "settled", "size", "slot", "statm", "throttle", "tree_due",
+        "pid", "pidfd", "report_due", "role", "settled", "size", "slot", "statm", "throttle", "tree_due",
     )  # fmt: skip
 
     def __init__(self, pid: int, hello: dict[str, Any]) -> None:
@@ -67,7 +67,7 @@ class Watched:
         self.limit = int(hello["memory_bytes"])
         self.cpu_share = float(hello.get("cpu_share", 0.0))
         self.children: tuple[int, ...] = ()
-        self.due = self.tree_due = self.confirm_due = self.group_due = 0.0
+        self.due = self.tree_due = self.confirm_due = self.report_due = self.group_due = 0.0
         self.size = self.largest = 0
         self.settled = False  # a template that has forked: its init is over
         self.group: str | None = None

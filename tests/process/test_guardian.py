@@ -1,0 +1,285 @@
+"""The guardian: what it counts, what it lets be, what it ends, and that it ends with everything below it."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from typing import TYPE_CHECKING, Any
+
+import psutil
+import pytest
+from conftest import environments, until
+
+import lambdalite
+from lambdalite import App, Failure
+from lambdalite.runtime import frames
+from lambdalite.workers import launch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the guardian's eyes are in /proc")
+
+MIB = 1024 * 1024
+
+
+@pytest.fixture
+def own() -> Iterator[launch.Supervisor]:
+    """A guardian that this test may kill."""
+    made = launch.Supervisor()
+    yield made
+    made.close()
+
+
+def statistics(supervisor: launch.Supervisor) -> dict[str, Any]:
+    """What the guardian says of itself."""
+    supervisor.report()  # its first message
+    frames.send(supervisor._control, {"op": "stats"})
+    message = frames.receive(supervisor._control)
+    assert message is not None
+    return dict(message.body)
+
+
+def tree(how: dict[str, Any], context: Any) -> Any:
+    """A handler with descendants, or with memory that is none."""
+    return globals()[f"_{how['how']}"](how)
+
+
+def _grow() -> None:
+    kept = []
+    while True:
+        kept.append(bytearray(4 * MIB))
+
+
+def _daemon(how: dict[str, Any]) -> str:
+    """Leave a grandchild that grows, whose parent is gone; return when it has ended."""
+    read, write = os.pipe()
+    if not (child := os.fork()):
+        os.close(read)
+        if not os.fork():
+            _grow()
+        os._exit(0)
+    os.waitpid(child, 0)
+    os.close(write)
+    return os.read(read, 1).decode() + "ended"
+
+
+def _family(how: dict[str, Any]) -> int:
+    """Children that share 60 MiB with us and each other, for as long as it takes to be looked at many times."""
+    import time
+
+    kept = b"x" * (60 * MIB)
+    children = []
+    for _ in range(4):
+        child = os.fork()
+        if not child:
+            time.sleep(0.3)
+            os._exit(0)
+        children.append(child)
+    return sum(os.waitpid(child, 0)[1] for child in children) + len(kept) // MIB
+
+
+def _stopped_child(how: dict[str, Any]) -> str:
+    """A child that we stop stays stopped, although the tree is read so exactly that it is stopped meanwhile."""
+    import signal
+    import time
+
+    kept = b"x" * (90 * MIB)
+    child = os.fork()
+    if not child:
+        while True:
+            signal.pause()
+    time.sleep(0.3)  # while the tree grew it was held, and let go: now it does not
+    os.kill(child, signal.SIGSTOP)
+    os.waitpid(child, os.WUNTRACED)
+    time.sleep(0.3)
+    with open(f"/proc/{child}/stat") as file:
+        state = file.read().rpartition(")")[2].split()[0]
+    os.kill(child, signal.SIGKILL)
+    return state * (len(kept) > 0)
+
+
+def _mapped_file(how: dict[str, Any]) -> int:
+    """Every page of a mapped file, twice as large as the memory."""
+    import mmap
+    import time
+
+    with open(how["path"], "rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        total = sum(mapped[at] for at in range(0, len(mapped), mmap.PAGESIZE))
+        time.sleep(0.1)
+        return total
+
+
+def _exits(how: dict[str, Any]) -> None:
+    os._exit(1)
+
+
+def _bomb(how: dict[str, Any]) -> None:
+    """More children than AWS permits, too small to be ended for their memory."""
+    import time
+
+    for _ in range(how["count"]):
+        subprocess.Popen(["/bin/sleep", "60"])
+    time.sleep(60)
+
+
+def _programs(how: dict[str, Any]) -> float:
+    """CPU seconds used by short programs, none of which lives long enough to be seen."""
+    import resource
+    import time
+
+    began = time.monotonic()
+    while time.monotonic() - began < how["seconds"]:
+        if not (child := os.fork()):
+            sum(range(20_000))
+            os._exit(0)
+        os.waitpid(child, 0)
+    own, below = resource.getrusage(resource.RUSAGE_SELF), resource.getrusage(resource.RUSAGE_CHILDREN)
+    return own.ru_utime + own.ru_stime + below.ru_utime + below.ru_stime
+
+
+@pytest.mark.parametrize("reuse", [False, True], ids=["fresh", "reused"])
+class TestMemory:
+    """What counts towards the limit."""
+
+    def test_daemon_cannot_grow_out_of_sight(self, app: App, reuse: bool) -> None:
+        """A grandchild that has lost its parent is bounded all the same, and the function answers again."""
+        function = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse)
+
+        outcome = function.run({"how": "daemon"})
+
+        assert outcome.failure in (None, Failure.OUT_OF_MEMORY)
+        assert function.invoke({"how": "family"}) == 60
+
+    def test_shared_pages_count_once(self, app: App, reuse: bool) -> None:
+        """Four children of 75 MiB, 60 of which they share, are less than 128; and the report says so."""
+        outcome = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse).run({"how": "family"})
+
+        assert outcome.value == 60
+        assert outcome.max_memory_used < 128 * MIB
+
+    def test_exact_reading_leaves_a_stopped_child_stopped(self, app: App, reuse: bool) -> None:
+        """Who was stopped before is stopped afterwards."""
+        function = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse)
+
+        assert function.invoke({"how": "stopped_child"}) == "T"
+
+    def test_pages_of_files_do_not_count(self, app: App, reuse: bool, scratch: Path) -> None:
+        """The kernel can drop them, so nobody is killed for a mapped file."""
+        path = scratch / "large"
+        with path.open("wb") as file:
+            file.truncate(256 * MIB)
+        function = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse, writable=[str(scratch)])
+
+        assert function.invoke({"how": "mapped_file", "path": str(path)}) == 0
+
+
+def test_child_of_init_counts(app: App, tmp_path: Path) -> None:
+    """A program that init starts and that grows is within the function's limit."""
+    body = "import os\nif not os.fork():\n    kept = []\n    while True: kept.append(bytearray(4 << 20))\nos.wait()\n"
+    (tmp_path / "growing.py").write_text(body + "def handler(event, context): return 1\n")
+    function = app.load("growing.handler", name="function", root=str(tmp_path), memory=128)
+
+    assert function.run({}).failure is Failure.OUT_OF_MEMORY
+
+
+@pytest.mark.slow
+def test_more_processes_than_aws_permits_are_ended(app: App) -> None:
+    """As root nothing else stops a fork bomb in an environment that lives once; the next invocation runs."""
+    function = app.function(tree, name="function", memory=4096, timeout=50)
+
+    outcome = function.run({"how": "bomb", "count": 1_100})
+
+    assert outcome.failure in (Failure.EXITED, Failure.HANDLER)  # by us, or by a limit of processes where there is one
+    assert function.invoke({"how": "family"}) == 60
+
+
+def test_short_programs_are_within_the_cpu_share(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A third of a processor is no more than that for a thousand programs; without control groups."""
+    monkeypatch.setenv("LAMBDALITE_CGROUPS", "off")
+    supervisor = launch.Supervisor()
+    monkeypatch.setattr(launch, "_current", supervisor)
+    try:
+        with lambdalite.App() as app:
+            used = app.function(tree, memory=512, timeout=20, cpu="aws").invoke({"how": "programs", "seconds": 1.5})
+    finally:
+        supervisor.close()
+
+    # 1.5 s times the share, what may be saved up for a burst, and a few ticks
+    assert used < 1.5 * 512 / 1769 * 1.1 + 0.1 * 512 / 1769 + 0.03
+
+
+def test_sleeps_long_when_nothing_runs(app: App) -> None:
+    """Templates and spare environments alone do not keep the guardian awake."""
+    app.function(tree, name="function", memory=128).invoke({"how": "family"})
+    board = app.supervisor().board
+
+    assert until(lambda: board.sleeping)
+
+
+def test_descriptors_stay_flat(app: App) -> None:
+    """What has died is let go of; asking costs nothing either."""
+    function = app.function(tree, memory=128, reuse=True)
+    function.invoke({"how": "family"})
+    before = statistics(app.supervisor())["fds"]
+
+    for _ in range(5):
+        function.run({"how": "exits"})
+        function.invoke({"how": "family"})
+
+    assert until(lambda: statistics(app.supervisor())["fds"] <= before)
+
+
+def test_kill_before_hello_is_remembered(own: launch.Supervisor) -> None:
+    """A process that is condemned before it has said hello dies when it does."""
+    slot = own.claim()
+    own.board.begin(slot.index)
+    own.kill(slot, template=True)
+    ours, theirs = frames.pair()
+    own.template(theirs, "condemned")
+    spec = {
+        "slot": slot.index,
+        "generation": slot.generation,
+        "environment": {},
+        "path": list(sys.path),
+        "directory": "/",
+        "config": {"memory": 128, "tmp_bytes": MIB, "cpu_share": 0.0},
+        "reuse": False,
+        "tier": "process",
+        "sandbox": {"tmp_bytes": MIB},
+        "snapshot": False,
+    }
+    ours.sendall(frames.encode(frames.SPEC, json.dumps(spec).encode()))
+    ours.settimeout(20)
+
+    with ours:
+        last = b"".join(iter(lambda: ours.recv(4096), b""))
+
+    found = frames.find_exit(last)
+    assert found is not None
+    assert found["status"] == 9
+    assert own.board.read(slot.index).killed
+
+
+@pytest.mark.parametrize("victim", ["zygote", "guardian"])
+def test_nothing_survives_a_lost_parent(own: launch.Supervisor, monkeypatch: pytest.MonkeyPatch, victim: str) -> None:
+    """Zygote or guardian killed in mid-invocation: every process below is gone, and the caller hears of it."""
+    monkeypatch.setattr(launch, "_current", own)
+    guardian = psutil.Process(own.pid)
+    with lambdalite.App() as app:
+        function = app.function(tree, memory=128, timeout=60)
+        outcomes: list[Any] = []
+        thread = threading.Thread(target=lambda: outcomes.append(function.run({"how": "bomb", "count": 30})))
+        thread.start()
+        assert until(lambda: len(environments(own.pid)) > 20)
+        everybody = guardian.children(recursive=True)
+        (guardian if victim == "guardian" else guardian.children()[0]).kill()
+        thread.join(30)
+
+        assert until(lambda: not any(one.is_running() and one.status() != "zombie" for one in everybody))
+        assert until(lambda: not guardian.is_running() or guardian.status() == "zombie")
+        assert not outcomes[0].ok
