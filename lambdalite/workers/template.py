@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +33,9 @@ if TYPE_CHECKING:
     from lambdalite.workers.waiting import Plan
 
 __all__ = ["Link", "Template"]
+
+# Handlers start programs with it, and a virtual environment may well lie below /tmp.
+_INTERPRETER = tuple(dict.fromkeys((sys.prefix, sys.exec_prefix, sys.base_prefix)))
 
 
 class Link:
@@ -176,7 +180,7 @@ class Template:
             "sandbox": {
                 "tmp_bytes": config.tmp_bytes,
                 "writable": list(config.writable),
-                "readable": [*path, root, home],
+                "readable": [*path, root, home, *_INTERPRETER],
                 "network": config.isolation != "strict" if config.network is None else config.network,
                 "unix_sockets": config.isolation != "strict",
                 "nofile": limits.OPEN_FILES,

@@ -443,4 +443,4 @@ def dying_writer(event: Any, context: Any) -> Any:
     writes += 1
     Path("/tmp", event["write"]).write_text("x")
     time.sleep(event.get("sleep", 0))
-    return [writes, sorted(os.listdir("/tmp"))]
+    return [writes, shop.files_in_tmp()]
