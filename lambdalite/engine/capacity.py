@@ -19,10 +19,16 @@ from collections import deque
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from lambdalite import limits
+from lambdalite import limits, names
 from lambdalite.clock import monotonic
 from lambdalite.engine.placement import Place, decide
-from lambdalite.errors import InvalidParameterValue, ServiceException, TooManyRequests
+from lambdalite.errors import (
+    InvalidParameterValue,
+    ResourceNotFound,
+    ServiceException,
+    TooManyRequests,
+    UsageError,
+)
 from lambdalite.observe.events import EnvironmentStopped
 from lambdalite.workers.lifecycle import Phase
 from lambdalite.workers.waiting import Turn
@@ -88,11 +94,12 @@ class Function:
 class Waiter:
     """A caller that waits for room."""
 
-    __slots__ = ("environment", "fleet", "given", "ticket", "turn")
+    __slots__ = ("dismissed", "environment", "fleet", "given", "ticket", "turn")
 
     def __init__(self, fleet: Fleet, turn: Turn, ticket: int) -> None:
         self.fleet, self.turn, self.ticket = fleet, turn, ticket
         self.given = False
+        self.dismissed: Exception | None = None  # there will never be room: raise this
         self.environment: Environment | InlineEnvironment | None = None
 
 
@@ -226,7 +233,7 @@ class Capacity:
                 self._hand_back(waiter)
             raise
         if self._leave(waiter):
-            raise TooManyRequests(reason=place.value)
+            raise TooManyRequests(reason=place.value) if waiter.dismissed is None else waiter.dismissed
         return waiter.environment
 
     def _leave(self, waiter: Waiter) -> bool:
@@ -234,8 +241,9 @@ class Capacity:
         with self._lock:
             if waiter.given:
                 return False
-            waiter.fleet.function.waiters.remove(waiter)
-            self._waiting -= 1
+            if waiter.dismissed is None:
+                waiter.fleet.function.waiters.remove(waiter)
+                self._waiting -= 1
             return True
 
     def _hand_back(self, waiter: Waiter) -> None:
@@ -379,8 +387,21 @@ class Capacity:
         """A function is removed: its reservation is free again."""
         with self._lock:
             function = self._functions.pop(name, None)
-            if function is not None:
-                self._reserved_total -= function.reserved or 0
+            if function is None:
+                return
+            self._reserved_total -= function.reserved or 0
+            waiters = self._dismiss(function, ResourceNotFound(f"Function not found: {names.function_arn(name)}"))
+        for waiter in waiters:
+            waiter.turn.give()
+
+    def _dismiss(self, function: Function, error: Exception) -> list[Waiter]:
+        """Empty a function's queue; under the lock. The caller wakes them after leaving it."""
+        waiters = list(function.waiters)
+        function.waiters.clear()
+        self._waiting -= len(waiters)
+        for waiter in waiters:
+            waiter.dismissed = error
+        return waiters
 
     def versions(self) -> Iterator[Version]:
         """The versions that have, or had, environments."""
@@ -391,7 +412,12 @@ class Capacity:
         return list(self._fleets.values())
 
     def close(self) -> None:
-        """End everything; callers still inside see their environments die."""
+        """End everything; callers still inside see their environments die, and those who wait for room are told."""
+        error = UsageError("this App was closed while the call was waiting for room")
+        with self._lock:
+            waiters = [waiter for function in self._functions.values() for waiter in self._dismiss(function, error)]
+        for waiter in waiters:
+            waiter.turn.give()
         for fleet in self.fleets():
             self.retire(fleet.version, "closed")
             fleet.template.close()

@@ -140,6 +140,8 @@ class Template:
                     self.reap()
                 elif not self.request():
                     sandbox.sweep(())
+                    if not self.refusal:
+                        sandbox.forget_all(self.plan)
                     return
 
     def request(self) -> bool:

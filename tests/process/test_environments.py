@@ -376,8 +376,9 @@ def test_descriptors_running_out_is_said(app: App) -> None:
     function = app.function(shop.echo, reuse=True)
     function.invoke(1)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(int(fd) for fd in os.listdir("/proc/self/fd"))
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + 20, hard))
+    free = os.dup(0)  # the lowest number that is free: what is asked for next
+    os.close(free)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (free + 20, hard))
     try:
         with pytest.raises(lambdalite.ServiceException, match="no file descriptors left"):
             app.function(shop.count).invoke()
@@ -444,3 +445,31 @@ def dying_writer(event: Any, context: Any) -> Any:
     Path("/tmp", event["write"]).write_text("x")
     time.sleep(event.get("sleep", 0))
     return [writes, shop.files_in_tmp()]
+
+
+@pytest.mark.parametrize(("how", "error"), [("close", lambdalite.UsageError), ("remove", lambdalite.ResourceNotFound)])
+def test_nobody_waits_for_room_that_never_comes(supervisor: object, how: str, error: type[Exception]) -> None:
+    """Closing the App, or removing the function, tells those who wait."""
+    with App() as app:
+        function = app.function(shop.sleep, timeout=2, reserved_concurrency=1)
+        holder = hold(function)
+        assert until(lambda: app.statistics().in_use == 1)
+        caught: list[Exception] = []
+
+        def wait() -> None:
+            try:
+                function.invoke(0, wait=True)
+            except Exception as found:
+                caught.append(found)
+
+        waiter = threading.Thread(target=wait)
+        waiter.start()
+        assert until(lambda: app.statistics().waiting == 1)
+        if how == "close":
+            app.close()
+        else:
+            app.remove(function)
+        waiter.join()
+        holder.join()
+
+    assert [error] == [type(found) for found in caught]
