@@ -174,7 +174,8 @@ def shared_once(pid: int, children: tuple[int, ...]) -> int:
         fields = _fields(one, "smaps_rollup")
         parts += fields.get(b"Pss_Anon", fields.get(b"Pss", 0)) + fields.get(b"Pss_Shmem", 0)
         if one != pid:
-            whole += fields.get(b"Private_Dirty", 0)
+            # A process that made itself unreadable (PR_SET_DUMPABLE) counts as a whole: it may not hide by that.
+            whole += fields[b"Private_Dirty"] if fields else unreclaimable(one)
     return max(whole, parts)
 
 

@@ -15,7 +15,7 @@ from conftest import environments, until
 
 import lambdalite
 from lambdalite import App, Failure
-from lambdalite.runtime import frames
+from lambdalite.runtime import frames, watch
 from lambdalite.workers import launch
 
 if TYPE_CHECKING:
@@ -176,6 +176,19 @@ class TestMemory:
         function = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse, writable=[str(scratch)])
 
         assert function.invoke({"how": "mapped_file", "path": str(path)}) == 0
+
+
+def test_process_cannot_hide_by_being_unreadable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A descendant whose exact reading is refused counts with all that the world may see of it."""
+    me, child = os.getpid(), 2
+    seen = {(me, "status"): 30, (child, "status"): 70}
+    monkeypatch.setattr(
+        watch,
+        "_fields",
+        lambda pid, name: {b"RssAnon": size, b"RssShmem": 1} if (size := seen.get((pid, name))) else {},
+    )
+
+    assert watch.shared_once(me, (child,)) == 31 + 71
 
 
 def test_child_of_init_counts(app: App, tmp_path: Path) -> None:
