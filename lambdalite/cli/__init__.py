@@ -110,6 +110,13 @@ def _add_invoke(command: argparse.ArgumentParser) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit status."""
+    try:
+        return _main(argv)
+    except KeyboardInterrupt:  # also while arguments are read
+        return 130  # 128 + SIGINT, as shells count
+
+
+def _main(argv: Sequence[str] | None) -> int:
     options = parser().parse_args(argv)
     from lambdalite.errors import FunctionError, LambdaliteError
 
@@ -118,16 +125,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an arrow that the terminal does not know ends nothing
     try:
-        status = _run(options)
-    except KeyboardInterrupt:
-        return 130  # 128 + SIGINT, as shells count
+        return _run(options)
     except BrokenPipeError:
         _close_stdout()
         return 1
     except LambdaliteError as error:
         print(f"lambdalite: {error}", file=sys.stderr)
         return 1 if isinstance(error, FunctionError) else 2
-    return status
 
 
 def _open_standard_streams() -> None:

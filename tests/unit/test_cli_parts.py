@@ -142,3 +142,13 @@ def test_help_is_light() -> None:
     found = subprocess.run([sys.executable, "-c", code, *heavy], capture_output=True, text=True, check=True, timeout=60)
 
     assert "[]\n" == found.stdout
+
+
+def test_an_interrupt_while_arguments_are_read_is_no_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ctrl-C right after the start ends like any later one: with status 130."""
+
+    def interrupted() -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("lambdalite.cli.parser", interrupted)
+    assert main(["doctor"]) == 130
