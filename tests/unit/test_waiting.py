@@ -136,7 +136,7 @@ def test_turn_that_never_comes_ends_with_the_deadline() -> None:
 
 @pytest.mark.anyio
 async def test_turn_is_given_to_a_task_from_a_thread() -> None:
-    """asyncio and trio are woken from outside their loop."""
+    """Tasks of asyncio and trio are woken from outside their loop."""
     turn = Turn(None)
     answers: list[bool] = []
 
