@@ -109,7 +109,8 @@ def _rows(config: FunctionConfig, report: dict[str, Any], applied: dict[str, Any
     yield Mechanism(
         "timeout", enforced=True, how="deadline kept by the caller; SIGKILL of the process tree by the guardian"
     )
-    yield Mechanism("memory", enforced=True, how=str(report.get("memory", "sampling")))
+    memory = str(report.get("memory", "sampling"))
+    yield Mechanism("memory", enforced=not memory.startswith("not enforced"), how=memory)
     if config.cpu == "aws":
         yield Mechanism("cpu share", enforced=True, how=str(report.get("cpu", "SIGSTOP and SIGCONT")))
     else:

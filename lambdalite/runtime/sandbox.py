@@ -199,6 +199,7 @@ def enter_environment(plan: Plan) -> dict[str, Any]:
             _own_mounts(plan)
         else:
             _private_directory(plan)
+        become_subreaper()  # a daemon of the handler's stays in its environment's tree, and so within its limits
         privileges.limit(plan.nofile, plan.nproc if plan.mounts and place.user else None)
         privileges.drop_all(bounding=plan.strict and plan.mounts and place.user)
         _fence_environment(plan)
