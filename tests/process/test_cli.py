@@ -114,7 +114,10 @@ def test_standard_output_holds_the_answer_and_nothing_else(here: Path, isolation
 
 def test_log_tail_shows_output_as_it_comes_and_ctrl_c_leaves_no_traceback(here: Path) -> None:
     """Interrupted while the handler runs: exit status 130, nothing on standard output, no traceback, nobody left."""
-    command = [sys.executable, "-m", "lambdalite", "invoke", "shop:patient", "--timeout", "40", "--log-tail"]
+    # A shell's background jobs ignore SIGINT, and hand that down: a terminal's do not.
+    run = "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); from lambdalite.cli import main; "
+    words = ["invoke", "shop:patient", "--timeout", "40", "--log-tail"]
+    command = [sys.executable, "-c", f"{run}sys.exit(main())", *words]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, cwd=here, stdout=pipe, stderr=pipe, text=True) as process:
         assert process.stderr is not None
