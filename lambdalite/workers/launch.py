@@ -85,6 +85,7 @@ class Supervisor:
             zygote_end.close()
         self._report: dict[str, Any] | None = None
         self._said = ""
+        self.holders = 0  # guarded by the module's lock
         self.closed = False
 
     def _start(self, guardian_end: socket.socket, zygote_end: socket.socket) -> subprocess.Popen[bytes]:
@@ -248,43 +249,41 @@ def environment(host: Mapping[str, str]) -> dict[str, str]:
 
 # --- one for the process ------------------------------------------------------------------------------------------
 
-_lock = threading.Lock()  # guards the two below
+_lock = threading.Lock()  # guards the one below, and every supervisor's `holders`
 _current: Supervisor | None = None
-_holders = 0
 
 
 def acquire() -> Supervisor:
     """The process's supervisor, started if there is none or if the last one died. Pair with `release`."""
-    global _current, _holders  # noqa: PLW0603 - one pair of processes for all Apps is the point
+    global _current  # noqa: PLW0603 - one pair of processes for all Apps is the point
     check_platform()
     with _lock:
         if _current is None or not _current.alive:
             if _current is not None:
                 _current.close()
-            _current, _holders = Supervisor(), 0
-        _holders += 1
+            _current = Supervisor()
+        _current.holders += 1
         return _current
 
 
 def release(held: Supervisor) -> None:
     """Give a supervisor back; the last holder ends it."""
-    global _current, _holders  # noqa: PLW0603
+    global _current  # noqa: PLW0603
     with _lock:
-        if held is not _current:
+        held.holders -= 1
+        if held.holders:
             return
-        _holders -= 1
-        if _holders:
-            return
-        _current = None
+        if held is _current:
+            _current = None
     held.close()
 
 
 def _after_fork_in_child() -> None:
-    global _lock, _current, _holders  # noqa: PLW0603
+    global _lock, _current  # noqa: PLW0603
     _lock = threading.Lock()  # a thread of the parent may have held it
     if _current is not None:
         _current.forget()
-    _current, _holders = None, 0
+    _current = None
 
 
 if hasattr(os, "register_at_fork"):
