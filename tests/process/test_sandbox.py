@@ -173,6 +173,8 @@ def battery(host: dict[str, Any]) -> Any:
 
     @cache
     def results(who: str, tier: str) -> dict[str, Any]:
+        for victim in (host["victim"], host["bare"]["victim"]):
+            Path(victim).write_text("precious")  # an older Landlock, simulated by another test, lets it be truncated
         promised = [attack for attack, expected in BATTERY.items() if expected[TIERS[tier]] is not None]
         found = run(host, who, tier, [*promised, "list_tmp"])
         if tier != "bare" and not found["report"]["mount_namespace"]["enforced"]:
