@@ -314,8 +314,13 @@ class App:
         if isinstance(self.clock, SystemClock):
             from lambdalite.engine.keeper import Keeper
 
-            self._keeper = Keeper(weakref.ref(self._capacity), self._capacity.idle_seconds)
-            self._keeper.start()
+            keeper = Keeper(weakref.ref(self._capacity), self._capacity.idle_seconds)
+            try:
+                keeper.start()
+            except RuntimeError:  # no more threads here: idle environments are then ended when the App is closed
+                self._kept = False
+                return
+            self._keeper = keeper
         else:
             self.clock.subscribe(self._reap)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
 from lambdalite import limits
@@ -10,8 +11,6 @@ from lambdalite.errors import InvalidParameterValue, InvalidRequestContent, Usag
 from lambdalite.runtime import marshal
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from lambdalite.model.invocation import Invocation
 
 __all__ = ["NO_EVENT", "add_extras", "check_counts", "default_name", "encode", "is_redefinition", "patience"]
@@ -92,12 +91,17 @@ def add_extras(
     """Put client context, identity, tenant and trace into an invocation.
 
     Raises:
-        InvalidParameterValue: one of them is too large.
+        InvalidParameterValue: one of them is too large, or of the wrong type.
     """
     import json
 
     if client_context is not None:
-        text = client_context if isinstance(client_context, str) else json.dumps(dict(client_context))
+        try:
+            text = client_context if isinstance(client_context, str) else json.dumps(dict(client_context))
+        except (TypeError, ValueError) as error:
+            raise InvalidParameterValue(
+                f"client_context takes a mapping that JSON can say, or JSON text: {error}"
+            ) from error
         if -(-len(text.encode()) // 3) * 4 > limits.CLIENT_CONTEXT_BYTES:
             raise InvalidParameterValue(
                 f"Client context must be no more than {limits.CLIENT_CONTEXT_BYTES} bytes when base64-encoded."
@@ -107,5 +111,14 @@ def add_extras(
         if not isinstance(tenant_id, str) or not 1 <= len(tenant_id) <= limits.TENANT_ID_LENGTH:
             raise InvalidParameterValue(f"tenant_id takes 1 to {limits.TENANT_ID_LENGTH} characters, not {tenant_id!r}")
         invocation.tenant_id = tenant_id
-    invocation.identity = None if identity is None else dict(identity)
-    invocation.trace_id = trace_id
+    if identity is not None:
+        if not isinstance(identity, Mapping) or not all(
+            isinstance(item, str) for pair in identity.items() for item in pair
+        ):
+            raise InvalidParameterValue(f"identity takes a mapping of strings to strings, not {identity!r}")
+        invocation.identity = dict(identity)
+    if trace_id is not None:
+        # It becomes an environment variable, which holds neither NUL nor half a surrogate pair.
+        if not isinstance(trace_id, str) or "\0" in trace_id or not trace_id.isascii():
+            raise InvalidParameterValue(f"trace_id takes ASCII text as in the X-Ray trace header, not {trace_id!r}")
+        invocation.trace_id = trace_id

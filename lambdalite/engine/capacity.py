@@ -276,10 +276,11 @@ class Capacity:
                     fleet.idle.append(environment)
                     woken = self._vacate(fleet)
         if not keep:
-            self._end(environment, "used" if environment.failed is None else "failed")
-            with self._lock:
-                woken = self._vacate(fleet)
-        if woken is not None or fleet.retired:
+            try:
+                self._end(environment, "used" if environment.failed is None else "failed")
+            finally:  # Ctrl-C may arrive here, or an observer leave with one: the place is free all the same
+                self._give_up_place(fleet)
+        elif woken is not None or fleet.retired:
             self._after_vacating(fleet, woken)
 
     def _after_vacating(self, fleet: Fleet, woken: Waiter | None) -> None:

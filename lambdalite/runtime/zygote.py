@@ -7,6 +7,7 @@ goes. It runs no user code, so it is always safe to fork from.
 from __future__ import annotations
 
 import gc
+import json
 import os
 import select
 import signal
@@ -77,7 +78,12 @@ class Zygote:
     def fork_template(self, body: dict[str, Any], link_fd: int) -> None:
         """A new process for one function."""
         link = socket.socket(fileno=link_fd)
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # no more processes, or no memory: that concerns this template and nobody else
+            reason = json.dumps({"reason": f"{error} (fork)"}).encode()
+            _template.last_word(link, frames.encode(frames.FAULT, reason))
+            return
         if not pid:
             self.become_template(link, body)
         self.links[pid] = link

@@ -121,6 +121,8 @@ class Environment:
         last = self.channel.last_word()
         if last is None:
             yield from self._link.obituary()
+            if self._link.refused:
+                raise ServiceException(f"this machine cannot start another process: {self._link.refused}")
             if self._link.unsafe:
                 self.template.give_up_snapshot(self._link)
             if self._link.unsafe or (self._link.served and not self._reopened):

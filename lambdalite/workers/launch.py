@@ -85,6 +85,7 @@ class Supervisor:
             zygote_end.close()
         self._report: dict[str, Any] | None = None
         self._said = ""
+        self.broken = False
         self.holders = 0  # guarded by the module's lock
         self.closed = False
 
@@ -162,6 +163,7 @@ class Supervisor:
             try:
                 frames.send(sock, dict(body), fds)
             except OSError as error:
+                self.broken = True  # the zygote went first, or the guardian is on its way: the next one starts anew
                 raise ServiceException(f"the processes under lambdalite are gone ({self.story()})") from error
 
     # --- health ---------------------------------------------------------------------------------------------------
@@ -169,7 +171,7 @@ class Supervisor:
     @property
     def alive(self) -> bool:
         """False once the guardian has ended, whatever ended it."""
-        return not self.closed and self.owner == os.getpid() and self._process.poll() is None
+        return not self.broken and not self.closed and self.owner == os.getpid() and self._process.poll() is None
 
     def story(self) -> str:
         """What is known of an end: the guardian's exit status and what it printed."""

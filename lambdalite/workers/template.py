@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambdalite import limits, names
 from lambdalite.clock import monotonic, wall
-from lambdalite.errors import ServiceException
+from lambdalite.errors import ServiceException, UsageError
 from lambdalite.runtime import frames
 from lambdalite.workers import environ
 from lambdalite.workers.channel import Channel
@@ -49,6 +49,7 @@ class Link:
         self.status: int | None = None
         self.ended_at = float("inf")  # when the zygote found it dead, monotonic seconds
         self.unsafe = ""
+        self.refused = ""  # why the zygote could not fork the template
         self.served = False  # an environment forked over it has become ready
 
     def fork(self, body: dict[str, Any], fds: tuple[int, int]) -> None:
@@ -80,6 +81,9 @@ class Link:
             if kind == frames.UNSAFE:
                 told = frames.decode_meta(bytes(self._buffer[frames.HEAD_SIZE : frames.HEAD_SIZE + meta]))
                 self.unsafe = str(told.get("reason", "init left something that cannot be forked"))
+            elif kind == frames.FAULT:
+                told = frames.decode_meta(bytes(self._buffer[frames.HEAD_SIZE : frames.HEAD_SIZE + meta]))
+                self.refused = str(told.get("reason", "no reason given"))
         last = frames.find_exit(self._buffer)
         if last is not None:
             self.status, self.ended_at = last.get("status"), last.get("at", self.ended_at)
@@ -131,26 +135,37 @@ class Template:
                 if link is not None:
                     link.close()
                     link.supervisor.give_back(link.slot)
-                link = self._link = self._start()
+                    self._link = None  # its slot is somebody else's now, whether a new one starts or not
+                try:
+                    link = self._link = self._start()
+                except ServiceException:
+                    if link is not None and link.supervisor.alive:
+                        raise
+                    link = self._link = self._start()  # the supervisor broke under our hands: once more, with a new one
             return link
 
     def _start(self) -> Link:
         supervisor = self._supervise()
         slot = supervisor.claim()
-        ours, theirs = frames.pair()
-        supervisor.template(theirs, self.version.name)
-        supervisor.board.begin(slot.index)  # init counts as busy: sample it closely
-        spec = json.dumps(self._spec(slot)).encode()
+        ours = None
         try:
+            spec = json.dumps(self._spec(slot)).encode()
+            ours, theirs = frames.pair()
+            supervisor.template(theirs, self.version.name)
+            supervisor.board.begin(slot.index)  # init counts as busy: sample it closely
             ours.sendall(frames.encode(frames.SPEC, spec, self.code.blob))
-        except OSError as error:
-            ours.close()
-            raise ServiceException(f"the template of {self.version.name} could not start") from error
+        except BaseException as error:
+            if ours is not None:
+                ours.close()
+            supervisor.give_back(slot)
+            if isinstance(error, OSError):
+                raise ServiceException(f"the template of {self.version.name} could not start: {error}") from error
+            raise
         return Link(ours, slot, supervisor)
 
     def _spec(self, slot: Slot) -> dict[str, Any]:
         config = self.version.config
-        code, root = self.code, self.version.root or os.getcwd()
+        code, root = self.code, self.version.root or _working_directory()
         home = self.version.root or (os.path.dirname(code.file) if code.file else root)
         variables = environ.variables(
             config, self.version.number, "", "on-demand", handler=code.handler, root=home, region=self.version.region
@@ -259,6 +274,16 @@ def _locate(version: Version) -> Code:
     if isinstance(version.handler, str):
         return locate_string(version.handler, version.root)
     return locate(version.handler)
+
+
+def _working_directory() -> str:
+    try:
+        return os.getcwd()
+    except FileNotFoundError as error:
+        raise UsageError(
+            "the working directory has been deleted, and handlers start in it: "
+            "change to one that exists (os.chdir), or load the handler with root="
+        ) from error
 
 
 def _ends() -> tuple[socket.socket, socket.socket, int, int]:

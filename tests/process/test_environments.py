@@ -473,3 +473,62 @@ def test_nobody_waits_for_room_that_never_comes(supervisor: object, how: str, er
         holder.join()
 
     assert [error] == [type(found) for found in caught]
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+def test_interrupt_in_an_observer_leaks_no_place(app: App) -> None:
+    """Whatever leaves with an environment's end, its place is free."""
+
+    def interrupt(event: Any) -> None:
+        raise KeyboardInterrupt
+
+    stop = app.observe(interrupt)
+    function = app.function(shop.echo)
+    for _ in range(3):
+        with pytest.raises(KeyboardInterrupt):
+            function.invoke(1)
+    stop()
+
+    assert 0 == app.statistics().in_use
+    assert 2 == function.invoke(2)
+
+
+def test_deleted_working_directory_costs_no_slots(
+    supervisor: object, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sentence each time, and everything works again when there is a directory."""
+    doomed = tmp_path / "doomed"
+    doomed.mkdir()
+    monkeypatch.chdir(doomed)
+    doomed.rmdir()
+    with App() as app:
+        function = app.function(shop.echo)
+        free = len(app.supervisor()._free)
+        for _ in range(5):
+            with pytest.raises(lambdalite.UsageError, match="working directory has been deleted"):
+                function.invoke(1)
+        assert free == len(app.supervisor()._free)
+        monkeypatch.chdir(tmp_path)
+        assert 1 == function.invoke(1)
+
+
+def test_zygote_killed_is_replaced(app: App) -> None:
+    """The next call after the zygote's death works, though the guardian may still be on its way out."""
+    function = app.function(shop.echo)
+    function.invoke(1)
+    [zygote] = psutil.Process(app.supervisor().pid).children()
+    family = environments(app.supervisor().pid)
+    zygote.kill()
+    assert until(lambda: not any(process.is_running() for process in family))
+
+    assert 2 == function.invoke(2)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [{"trace_id": 5}, {"trace_id": "a\0b"}, {"trace_id": "\ud800"}, {"client_context": 5}, {"identity": {"a": 1}}],
+)
+def test_bad_extras_are_the_callers_fault(app: App, options: dict[str, Any]) -> None:
+    """Refused before anything runs."""
+    with pytest.raises(lambdalite.InvalidParameterValue):
+        app.function(shop.echo).run(1, **options)
