@@ -110,7 +110,9 @@ def _rows(config: FunctionConfig, report: dict[str, Any], applied: dict[str, Any
         "timeout", enforced=True, how="deadline kept by the caller; SIGKILL of the process tree by the guardian"
     )
     memory = str(report.get("memory", "sampling"))
-    yield Mechanism("memory", enforced=not memory.startswith("not enforced"), how=memory)
+    enforced = not memory.startswith("not enforced")
+    gap = "; memory files written and never mapped are not seen by sampling" if enforced else ""
+    yield Mechanism("memory", enforced=enforced, how=memory + gap)
     if config.cpu == "aws":
         yield Mechanism("cpu share", enforced=True, how=str(report.get("cpu", "SIGSTOP and SIGCONT")))
     else:

@@ -47,6 +47,14 @@ def app(supervisor: launch.Supervisor) -> Iterator[lambdalite.App]:
     assert gone, f"left behind: {environments(guardian)}"
 
 
+def alive(process: psutil.Process) -> bool:
+    """Does it run? A zombie does not, and it may go between two questions."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
+
+
 def environments(guardian: int) -> list[psutil.Process]:
     """Every process below the zygote."""
     try:

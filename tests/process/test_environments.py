@@ -14,7 +14,7 @@ import crashing
 import psutil
 import pytest
 import shop
-from conftest import environments, until
+from conftest import alive, environments, until
 
 import lambdalite
 from lambdalite import App, Failure
@@ -253,7 +253,7 @@ def test_nothing_outlives_a_host_killed_with_9() -> None:
         host.wait()
 
     assert len(family) >= 5
-    assert until(lambda: not any(one.is_running() and one.status() != psutil.STATUS_ZOMBIE for one in family))
+    assert until(lambda: not any(alive(one) for one in family))
 
 
 FORKING = """

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import psutil
 import pytest
-from conftest import environments, until
+from conftest import alive, environments, until
 
 import lambdalite
 from lambdalite import App, Failure
@@ -293,6 +293,6 @@ def test_nothing_survives_a_lost_parent(own: launch.Supervisor, monkeypatch: pyt
         (guardian if victim == "guardian" else guardian.children()[0]).kill()
         thread.join(30)
 
-        assert until(lambda: not any(one.is_running() and one.status() != "zombie" for one in everybody))
-        assert until(lambda: not guardian.is_running() or guardian.status() == "zombie")
+        assert until(lambda: not any(alive(one) for one in everybody))
+        assert until(lambda: not alive(guardian))
         assert not outcomes[0].ok
