@@ -50,7 +50,7 @@ def app(supervisor: launch.Supervisor) -> Iterator[lambdalite.App]:
 def alive(process: psutil.Process) -> bool:
     """Does it run? A zombie does not, and it may go between two questions."""
     try:
-        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+        return bool(process.is_running() and process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
         return False
 
