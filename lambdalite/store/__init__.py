@@ -1,0 +1,1 @@
+"""Where asynchronous events are kept: see `interface`."""
