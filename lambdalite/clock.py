@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "monotonic", "wall"]
+__all__ = ["Clock", "ManualClock", "SystemClock", "Timed", "monotonic", "wall"]
 
 # freezegun replaces the attributes of the `time` module and every module-level alias of them, and a frozen monotonic clock
 # would hang every wait. A partial is another object, so it is out of its reach, and as quick as the function itself.
@@ -41,11 +41,32 @@ class Clock(Protocol):
         """Call ``callback`` when the clock is moved by hand; a clock that runs by itself calls nobody."""
         ...
 
+    @property
+    def manual(self) -> bool:
+        """Does it move only when told to?"""
+        ...
+
+
+class Timed(Protocol):
+    """Whoever does things at certain times, and can be led through them by a clock that is moved by hand."""
+
+    def next_due(self, *, recurring: bool = True) -> float | None:
+        """The next instant at which it has something to do, seconds since the epoch; None if there is none.
+
+        ``recurring=False`` leaves out what comes again for ever: schedules.
+        """
+        ...
+
+    def settle(self) -> None:
+        """Do everything that is due by now, and return when it is done."""
+        ...
+
 
 class SystemClock:
     """The machine's own clocks."""
 
     __slots__ = ()
+    manual = False
 
     def now(self) -> float:
         """Seconds since the epoch, as the operating system says."""
@@ -65,41 +86,97 @@ class SystemClock:
 class ManualClock:
     """A clock that moves only when told to; safe to read and advance from any thread.
 
+    Moving it leads every App that it belongs to through all that becomes due on the way, in order of time: it stops at
+    each instant, lets everything due finish (handlers run for real), and goes on. So hours of retries, schedules and
+    idle time pass in moments, and always in the same order.
+
     Args:
         start: seconds since the epoch at which it stands first; by default the moment it is made.
     """
 
+    manual = True
+
     def __init__(self, start: float | None = None) -> None:
         self._start = wall() if start is None else float(start)
-        self._elapsed = 0.0  # owned by _lock
-        self._lock = threading.Lock()
+        # Kept whole, not as a distance: start + (instant - start) need not be the instant, and then what is due at it
+        # would never be. Owned by whoever holds _moving.
+        self._now = self._start
+        self._moving = threading.RLock()
         self._subscribers: list[Callable[[], object]] = []
+        self._timed: tuple[Timed, ...] = ()  # replaced as a whole
 
     def subscribe(self, callback: Callable[[], object]) -> None:
-        """Call ``callback`` after every advance, in the advancing thread."""
+        """Call ``callback`` after every move, in the moving thread."""
         self._subscribers.append(callback)
+
+    def attach(self, timed: Timed) -> None:
+        """Lead ``timed`` through what it has to do, from now on."""
+        self._timed = (*self._timed, timed)
+
+    def detach(self, timed: Timed) -> None:
+        """No longer."""
+        self._timed = tuple(one for one in self._timed if one is not timed)
 
     def now(self) -> float:
         """Seconds since the epoch."""
-        return self._start + self._elapsed
+        return self._now
 
     def elapsed(self) -> float:
-        """Seconds that `advance` has added so far."""
-        return self._elapsed
+        """Seconds that it has been moved so far."""
+        return self._now - self._start
 
-    def advance(self, seconds: float = 0.0, *, minutes: float = 0.0, hours: float = 0.0) -> None:
-        """Move forward.
+    def advance(self, seconds: float = 0.0, *, minutes: float = 0.0, hours: float = 0.0, days: float = 0.0) -> None:
+        """Move forward, stopping wherever something is due, and return when everything due by then is done.
 
         Raises:
             ValueError: the sum is negative; a clock that goes back would break every deadline already set.
         """
-        step = seconds + 60 * minutes + 3600 * hours
-        if step < 0:
+        step = seconds + 60 * minutes + 3600 * hours + 86400 * days
+        if not step >= 0:
             raise ValueError(f"a clock does not go back: asked to advance by {step} s")
-        with self._lock:
-            self._elapsed += step
+        with self._moving:
+            target = self.now() + step
+            self._settle()
+            while (due := self._next_due()) is not None and due <= target:
+                self._move_to(due)
+            self._move_to(target)
+
+    def advance_to_next(self) -> float | None:
+        """Move to the next instant at which something is due, and return when it is done.
+
+        The instant, seconds since the epoch; None if nothing is to come, and then the clock has not moved.
+        """
+        with self._moving:
+            self._settle()
+            due = self._next_due()
+            if due is not None:
+                self._move_to(due)
+            return due
+
+    def run_until_idle(self) -> None:
+        """Move on until every event is over: run, retried, or given up, and its records delivered.
+
+        Schedules fire where the clock passes them, but it does not go on for their sake: they never end.
+        """
+        with self._moving:
+            self._settle()
+            while (due := self._next_due(recurring=False)) is not None:
+                first = self._next_due()
+                self._move_to(due if first is None else min(first, due))
+
+    def _next_due(self, *, recurring: bool = True) -> float | None:
+        times = [timed.next_due(recurring=recurring) for timed in self._timed]
+        return min((time for time in times if time is not None), default=None)
+
+    def _move_to(self, instant: float) -> None:
+        self._now = max(instant, self._now)
         for callback in list(self._subscribers):
             callback()
+        self._settle()
+
+    def _settle(self) -> None:
+        for timed in self._timed:
+            timed.settle()
 
     def __repr__(self) -> str:
-        return f"ManualClock(now={self.now():.3f}, advanced={self._elapsed:.3f})"
+        return f"ManualClock(now={self.now():.3f}, advanced={self.elapsed():.3f})"

@@ -23,3 +23,65 @@ def test_clock_does_not_go_back() -> None:
         clock.advance(-1)
 
     assert 100.0 == clock.now()
+
+
+class Alarm:
+    """Something timed: at each of its instants it notes that it ran, and it may set another."""
+
+    def __init__(self, clock: ManualClock, name: str, *instants: float, story: list[tuple[str, float]]) -> None:
+        self.clock, self.name, self.left, self.story = clock, name, sorted(instants), story
+        self.again = 0.0
+
+    def next_due(self, *, recurring: bool = True) -> float | None:
+        return self.left[0] if self.left and (recurring or not self.again) else None
+
+    def settle(self) -> None:
+        while self.left and self.left[0] <= self.clock.now():
+            at = self.left.pop(0)
+            self.story.append((self.name, self.clock.now()))
+            if self.again:
+                self.left.append(at + self.again)
+
+
+def test_clock_leads_through_what_becomes_due_in_order_of_time() -> None:
+    """`advance` stops at every instant that something asked for, and at no other."""
+    clock, story = ManualClock(0.1), []
+    clock.attach(Alarm(clock, "a", 10.3, 30.7, story=story))
+    clock.attach(Alarm(clock, "b", 20.1, 40.2, story=story))
+    clock.advance(30.6)
+
+    assert [("a", 10.3), ("b", 20.1), ("a", 30.7)] == story
+    assert 40.2 == clock.advance_to_next() == clock.now()
+    assert clock.advance_to_next() is None
+
+
+def test_clock_does_what_is_due_already_before_it_moves() -> None:
+    """Even a step of nothing settles what is due now."""
+    clock, story = ManualClock(100.0), []
+    clock.attach(Alarm(clock, "late", 50.0, story=story))
+    clock.advance()
+
+    assert [("late", 100.0)] == story
+
+
+def test_clock_runs_until_idle_without_following_what_recurs() -> None:
+    """Recurring things happen where the clock passes them, and do not keep it going."""
+    clock, story = ManualClock(0.0), []
+    tick = Alarm(clock, "tick", 10.0, story=story)
+    tick.again = 10.0
+    clock.attach(tick)
+    clock.attach(Alarm(clock, "event", 25.0, story=story))
+    clock.run_until_idle()
+
+    assert [("tick", 10.0), ("tick", 20.0), ("event", 25.0)] == story
+
+
+def test_clock_no_longer_leads_who_was_detached() -> None:
+    """A closed App is not waited for."""
+    clock, story = ManualClock(0.0), []
+    alarm = Alarm(clock, "a", 5.0, story=story)
+    clock.attach(alarm)
+    clock.detach(alarm)
+    clock.advance(10)
+
+    assert [] == story
