@@ -45,7 +45,8 @@ class Alarm:
 
 def test_clock_leads_through_what_becomes_due_in_order_of_time() -> None:
     """`advance` stops at every instant that something asked for, and at no other."""
-    clock, story = ManualClock(0.1), []
+    clock = ManualClock(0.1)
+    story: list[tuple[str, float]] = []
     clock.attach(Alarm(clock, "a", 10.3, 30.7, story=story))
     clock.attach(Alarm(clock, "b", 20.1, 40.2, story=story))
     clock.advance(30.6)
@@ -57,7 +58,8 @@ def test_clock_leads_through_what_becomes_due_in_order_of_time() -> None:
 
 def test_clock_does_what_is_due_already_before_it_moves() -> None:
     """Even a step of nothing settles what is due now."""
-    clock, story = ManualClock(100.0), []
+    clock = ManualClock(100.0)
+    story: list[tuple[str, float]] = []
     clock.attach(Alarm(clock, "late", 50.0, story=story))
     clock.advance()
 
@@ -66,7 +68,8 @@ def test_clock_does_what_is_due_already_before_it_moves() -> None:
 
 def test_clock_runs_until_idle_without_following_what_recurs() -> None:
     """Recurring things happen where the clock passes them, and do not keep it going."""
-    clock, story = ManualClock(0.0), []
+    clock = ManualClock(0.0)
+    story: list[tuple[str, float]] = []
     tick = Alarm(clock, "tick", 10.0, story=story)
     tick.again = 10.0
     clock.attach(tick)
@@ -78,7 +81,8 @@ def test_clock_runs_until_idle_without_following_what_recurs() -> None:
 
 def test_clock_no_longer_leads_who_was_detached() -> None:
     """A closed App is not waited for."""
-    clock, story = ManualClock(0.0), []
+    clock = ManualClock(0.0)
+    story: list[tuple[str, float]] = []
     alarm = Alarm(clock, "a", 5.0, story=story)
     clock.attach(alarm)
     clock.detach(alarm)
