@@ -45,3 +45,15 @@ PROCESSES = 1_024  # D: processes and threads
 OUTPUT_BYTES = 1 * MIB  # O: captured output of one invocation; what is dropped is counted and said
 GRACE = 2.0  # D: the shutdown phase of external extensions; here the time to leave before SIGKILL
 KILL_PATIENCE = 2.0  # O: how long a caller waits to see a killed process gone before the pool is given up
+
+# --- the asynchronous queue ---------------------------------------------------------------------------------------
+EVENT_BYTES = 1 * MIB  # D: asynchronous payload, 256 KB before October 2025
+ASYNC_CONCURRENCY = 16  # O: sent events that run at once; AWS scales to the account's limit, a laptop had better not
+DELIVERIES = 16  # O: records that may be on their way to destinations at once
+LEASE_SECONDS = 30.0  # O: a claim holds so long unless renewed, which happens three times as often
+DELAY_SECONDS = 31_622_400.0  # O: a year and a day, as long as AWS lets a durable execution last
+PRIORITY = 1_000_000  # O: either way
+GROUP_LENGTH = 128  # D: as long as an SQS message group's id
+KEEP_SUCCEEDED = 3_600.0  # O: how long an answer can be asked for
+KEEP_FAILED = 1_209_600.0  # D: 14 days, as long as SQS keeps a dead letter
+STOP_GRACE = 10.0  # O: docker stop's and systemd's order of magnitude; a handler may need up to 900
