@@ -12,10 +12,12 @@ TYPE_CHECKING = False  # type checkers take it for typing's; importing that woul
 if TYPE_CHECKING:
     from typing import Any
 
-    from lambdalite.app import App, default_app, function, load
+    from lambdalite.app import App
     from lambdalite.clock import ManualClock, SystemClock
+    from lambdalite.default import default_app, function, load, on_schedule
     from lambdalite.errors import (
         EnvironmentExited,
+        EventDropped,
         FunctionError,
         FunctionTimeout,
         HandlerError,
@@ -38,12 +40,14 @@ if TYPE_CHECKING:
     )
     from lambdalite.functions import Function
     from lambdalite.model.outcome import Failure, Outcome
+    from lambdalite.sent import SentEvent
 
 __version__ = "0.1.0"
 
 _HOME = {
     "App": "app",
     "EnvironmentExited": "errors",
+    "EventDropped": "errors",
     "Failure": "model.outcome",
     "Function": "functions",
     "FunctionError": "errors",
@@ -63,19 +67,22 @@ _HOME = {
     "ResponseNotSerializable": "errors",
     "ResponseTooLarge": "errors",
     "SandboxUnavailable": "errors",
+    "SentEvent": "sent",
     "ServiceError": "errors",
     "ServiceException": "errors",
     "SystemClock": "clock",
     "TooManyRequests": "errors",
     "UsageError": "errors",
-    "default_app": "app",
-    "function": "app",
-    "load": "app",
+    "default_app": "default",
+    "function": "default",
+    "load": "default",
+    "on_schedule": "default",
 }
 
 __all__ = [
     "App",
     "EnvironmentExited",
+    "EventDropped",
     "Failure",
     "Function",
     "FunctionError",
@@ -95,6 +102,7 @@ __all__ = [
     "ResponseNotSerializable",
     "ResponseTooLarge",
     "SandboxUnavailable",
+    "SentEvent",
     "ServiceError",
     "ServiceException",
     "SystemClock",
@@ -103,6 +111,7 @@ __all__ = [
     "default_app",
     "function",
     "load",
+    "on_schedule",
 ]
 
 

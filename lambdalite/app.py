@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 
 from lambdalite import arguments, limits, names
+from lambdalite.background import Background
 from lambdalite.clock import SystemClock
 from lambdalite.engine.capacity import Capacity, Statistics
 from lambdalite.engine.registry import Registry
@@ -28,6 +29,7 @@ from lambdalite.functions import Function
 from lambdalite.model.function import Version, configure
 from lambdalite.model.invocation import Invocation
 from lambdalite.observe import Observatory, Tail
+from lambdalite.serving import Serving
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -37,17 +39,19 @@ if TYPE_CHECKING:
     from lambdalite.clock import Clock
     from lambdalite.enforcement import Enforcement
     from lambdalite.model.outcome import Outcome
+    from lambdalite.model.queued import QueuedEvent
     from lambdalite.observe import Bill, LogStore, Metrics
+    from lambdalite.store.interface import Store
     from lambdalite.workers.launch import Supervisor
     from lambdalite.workers.waiting import Plan
 
-__all__ = ["App", "default_app", "function", "load"]
+__all__ = ["App"]
 
 E = TypeVar("E")
 A = TypeVar("A")
 
 
-class App:
+class App(Serving):
     """A set of functions, the environments they run in, and their limits.
 
     Args:
@@ -61,6 +65,11 @@ class App:
         tail: print what handlers print, as it comes, to standard error.
         region: in ARNs and ``AWS_REGION``.
         account: twelve digits, in ARNs.
+        store: where sent events and schedules are kept: a path of a SQLite file, which may be shared by several
+            processes; None: in memory, until the App is closed.
+        durability: what an accepted event survives: ``"power-loss"``, or ``"process-crash"``, which is quicker.
+        async_concurrency: how many sent events run at once, all functions together.
+        dispatch: False: send events and watch them, but leave running them to other processes on the same store.
 
     Use it as a context manager, or call `close`; forgetting it is a ResourceWarning.
     """
@@ -78,8 +87,13 @@ class App:
         tail: bool = False,
         region: str = names.REGION,
         account: str = names.ACCOUNT,
+        store: str | os.PathLike[str] | Store | None = None,
+        durability: str = "power-loss",
+        async_concurrency: int = limits.ASYNC_CONCURRENCY,
+        dispatch: bool = True,
     ) -> None:
-        arguments.check_counts(concurrency=concurrency, spares=spares)
+        arguments.check_counts(concurrency=concurrency, spares=spares, async_concurrency=async_concurrency)
+        arguments.check_durability(durability)
         self.defaults = {"isolation": isolation, "cpu": cpu, "reuse": reuse}
         configure({"name": "app", **self.defaults})  # the same checks, at the same time as for functions
         self.clock: Clock = clock if clock is not None else SystemClock()
@@ -90,10 +104,22 @@ class App:
         self._capacity = self._new_capacity()
         if tail:
             self._observatory.logs.follow(Tail(sys.stderr))
+        self._background = Background(
+            store=store,
+            durability=durability,
+            dispatch=dispatch,
+            parallel=min(async_concurrency, concurrency),
+            functions=lambda: self._registry.functions,
+            plan=self._plan_queued,
+            clock=self.clock,
+            observatory=self._observatory,
+            names=(region, account),
+        )
         self._functions: dict[str, Function[Any, Any]] = {}
         self._lock = threading.Lock()  # guards _supervisor, _closed, _revision
         self._supervisor: Supervisor | None = None
-        self._closed = False
+        self._closing = self._closed = False
+        self.leave: Callable[[], None] | None = None
         self._revision = 0
         self._kept = False
         self._keeper: threading.Thread | None = None
@@ -209,6 +235,7 @@ class App:
         made = self[function] if isinstance(function, str) else function
         self._registry.remove(made.name)
         self._functions.pop(made.name, None)
+        self._background.timetable.remove(made.name)
         self._capacity.retire(made.version)
         self._capacity.forget(made.name)
 
@@ -283,6 +310,16 @@ class App:
             arguments.add_extras(invocation, client_context, identity, tenant_id, trace_id)
         patience = None if wait is None else arguments.patience(wait)
         return walk(capacity, fleet, self._observatory, invocation, patience)
+
+    def _plan_queued(self, version: Version, event: QueuedEvent) -> Plan[Outcome]:
+        """The walk of one attempt of an event from the queue."""
+        if self._closed:
+            self._open()
+        capacity = self._capacity
+        invocation = Invocation(version, event.payload, event.request_id, event.arn or version.arn)
+        invocation.client_context, invocation.trace_id = event.client_context, event.trace_id
+        invocation.attempt = event.attempts + 1
+        return walk(capacity, capacity.fleet(version, self.supervisor), self._observatory, invocation, None)
 
     def check(self, version: Version, event: Any) -> None:
         """All that `plan` may refuse, without running anything."""
@@ -368,13 +405,28 @@ class App:
         if self._closed:
             raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
 
-    def close(self) -> None:
-        """End every environment and wait until they are gone. Callers still inside see theirs die. Safe to call twice."""
+    @property
+    def closed(self) -> bool:
+        """Is it over?"""
+        return self._closed
+
+    def close(self, *, grace: float = 0.0) -> None:
+        """End every environment and wait until they are gone. Callers still inside see theirs die. Safe to call twice.
+
+        Args:
+            grace: seconds for sent events that are under way to finish. Those that do not go back to the store, without
+                counting an attempt.
+        """
         from lambdalite.workers import launch
 
         with self._lock:
-            if self._closed:
+            if self._closing:
                 return
+            self._closing = True
+        if self.leave is not None:
+            self.leave()
+        self._background.close(grace)
+        with self._lock:
             self._closed = True
             supervisor, self._supervisor = self._supervisor, None
         _apps.discard(self)
@@ -385,8 +437,7 @@ class App:
             launch.release(supervisor)
 
     def __enter__(self) -> Self:
-        self._open()
-        return self
+        return self.start()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
@@ -411,44 +462,16 @@ class App:
         self._kept, self._keeper = False, None
         old = self._capacity
         self._observatory.after_fork()
+        self._background.after_fork()
         self._capacity = self._new_capacity()
         for made in self._functions.values():
             self._capacity.register(made.config)
         old.abandon()
 
 
-# --- the default App ----------------------------------------------------------------------------------------------
+# --- the life of all Apps -----------------------------------------------------------------------------------------
 
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
-_default: App | None = None
-_default_lock = threading.Lock()
-
-
-def default_app() -> App:
-    """The App behind `lambdalite.function` and friends: made on first use, closed when the interpreter exits."""
-    global _default  # noqa: PLW0603 - that is what a default is
-    with _default_lock:
-        if _default is None or _default._closed:  # noqa: SLF001
-            _default = App()
-        return _default
-
-
-@overload
-def function(handler: Callable[[E, Any], A], **options: Any) -> Function[E, A]: ...
-
-
-@overload
-def function(handler: None = None, **options: Any) -> Callable[[Callable[[E, Any], A]], Function[E, A]]: ...
-
-
-def function(handler: Any = None, **options: Any) -> Any:
-    """`App.function` on the default App."""
-    return default_app().function(handler, **options)
-
-
-def load(handler: str, *, root: str | os.PathLike[str] | None = None, **options: Any) -> Function[Any, Any]:
-    """`App.load` on the default App."""
-    return default_app().load(handler, root=root, **options)
 
 
 @atexit.register

@@ -13,21 +13,44 @@ from lambdalite.runtime import marshal
 if TYPE_CHECKING:
     from lambdalite.model.invocation import Invocation
 
-__all__ = ["NO_EVENT", "add_extras", "check_counts", "default_name", "encode", "is_redefinition", "patience"]
+__all__ = [
+    "NO_EVENT",
+    "add_extras",
+    "check_counts",
+    "check_durability",
+    "default_name",
+    "encode",
+    "is_redefinition",
+    "patience",
+]
 
 #: No event was given: the handler sees ``{}``, as on AWS.
 NO_EVENT: Any = object()
 
 
-def check_counts(*, concurrency: Any, spares: Any) -> None:
+def check_counts(*, concurrency: Any, spares: Any, async_concurrency: Any = 1) -> None:
     """Refuse an App's numbers that are no whole numbers, or too small.
 
     Raises:
         InvalidParameterValue: which one, and what it takes.
     """
-    for name, value, low in (("concurrency", concurrency, 1), ("spares", spares, 0)):
+    for name, value, low in (
+        ("concurrency", concurrency, 1),
+        ("spares", spares, 0),
+        ("async_concurrency", async_concurrency, 1),
+    ):
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise InvalidParameterValue(f"App({name}=…) takes a whole number from {low} up, not {value!r}")
+
+
+def check_durability(durability: Any) -> None:
+    """Refuse what is no durability.
+
+    Raises:
+        InvalidParameterValue: with the two that there are.
+    """
+    if durability not in ("power-loss", "process-crash"):
+        raise InvalidParameterValue(f"App(durability=…) takes 'power-loss' or 'process-crash', not {durability!r}")
 
 
 def default_name(handler: Any) -> str:

@@ -16,6 +16,7 @@
     │   ├── EnvironmentExited     .exit_code or .signal
     │   ├── InitError             import failed, handler not found, init too slow
     │   └── ResponseTooLarge · ResponseNotSerializable
+    ├── EventDropped              a sent event ended without an answer: cancelled, too old, stopped; .condition
     ├── UsageError                misuse: closed App, handler that cannot travel, missing extra
     │   └── SandboxUnavailable    a tier asks for what this machine does not permit
     └── InternalError             an invariant broke: please report it
@@ -29,10 +30,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from lambdalite.model.outcome import Outcome
+    from lambdalite.model.queued import QueuedEvent
 
 __all__ = [
     "CodeStorageExceeded",
     "EnvironmentExited",
+    "EventDropped",
     "FunctionError",
     "FunctionTimeout",
     "HandlerError",
@@ -229,6 +232,31 @@ class ResponseTooLarge(FunctionError):
 
 class ResponseNotSerializable(FunctionError):
     """The answer cannot be written as JSON."""
+
+
+class EventDropped(LambdaliteError):
+    """A sent event ended without an answer; `condition` says why, `request_id` which."""
+
+    def __init__(self, event: QueuedEvent) -> None:
+        super().__init__(event)
+        self.event = event
+
+    @property
+    def request_id(self) -> str:
+        """Of the event."""
+        return self.event.request_id
+
+    @property
+    def condition(self) -> str:
+        """AWS's condition, such as EventAgeExceeded; empty if it was cancelled."""
+        return self.event.condition
+
+    def __str__(self) -> str:
+        event = self.event
+        if not event.condition:
+            return f"event {event.request_id} of {event.function} was cancelled before it ran"
+        last = f"; the last answer was {event.failure}" if event.failure else ""
+        return f"event {event.request_id} of {event.function} ended without an answer: {event.condition}{last}"
 
 
 # --- misuse -------------------------------------------------------------------------------------------------------

@@ -11,11 +11,13 @@ from lambdalite.errors import UsageError
 from lambdalite.workers.waiting import block, obey
 
 if TYPE_CHECKING:
+    import datetime as dt
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
     from lambdalite.app import App
     from lambdalite.model.function import FunctionConfig, Version
     from lambdalite.model.outcome import Outcome
+    from lambdalite.sent import SentEvent
 
 __all__ = ["Function"]
 
@@ -175,6 +177,58 @@ class Function(Generic[E, A]):
         """`invoke` for asyncio and trio. Cancelling it ends its environment, and nothing else."""
         plan = self._app.plan(self._version, event, wait, client_context, identity, tenant_id, trace_id)
         return cast("A", (await obey(plan)).value)
+
+    # --- send it an event -----------------------------------------------------------------------------------------
+
+    def send(
+        self,
+        event: E = NO_EVENT,
+        *,
+        delay: float = 0.0,
+        at: float | dt.datetime | None = None,
+        priority: int = 0,
+        group: str | None = None,
+        request_id: str | None = None,
+        maximum_retry_attempts: int | None = None,
+        maximum_event_age: float | None = None,
+        client_context: Mapping[str, Any] | str | None = None,
+        trace_id: str | None = None,
+    ) -> SentEvent[A]:
+        """Invoke it asynchronously (AWS's ``InvocationType=Event``): when this returns, the event is safe in the queue.
+
+        It runs as soon as there is room, is retried if it fails, and its outcome goes to the function's destinations.
+
+        Args:
+            event: as for `run`, up to 1 MiB.
+            delay: seconds before it may run (an extension), or
+            at: the moment from which it may: a datetime with a time zone, or seconds since the epoch.
+            priority: higher goes first among those that are due (an extension).
+            group: events with the same key never run at the same time (an extension).
+            request_id: of your own, 1 to 128 characters: sending a known one again changes nothing and gives the handle
+                on the first (an extension).
+            maximum_retry_attempts: for this event, 0 to 2; None: as the function says.
+            maximum_event_age: for this event, seconds, 60 to 21,600; None: as the function says.
+            client_context: as for `run`.
+            trace_id: as for `run`.
+
+        Raises:
+            ServiceError: the request was refused: too large, not JSON, or the store cannot take it.
+            UsageError: the App is closed.
+        """
+        from lambdalite import sent
+
+        payload = sent.encode_checked(event)
+        extras = sent.extras(client_context, trace_id, request_id, maximum_retry_attempts, maximum_event_age)
+        sent.check_order(delay=delay, at=at, priority=priority, group=group)
+        queue, when = self._app.queue, sent.moment(at)
+        found = queue.accept(self._version, payload, delay=delay, at=when, priority=priority, group=group, **extras)
+        return sent.SentEvent(self, found, queue)
+
+    async def asend(self, event: E = NO_EVENT, **options: Any) -> SentEvent[A]:
+        """`send` for asyncio and trio: the loop goes on while the disk is written."""
+        import anyio.to_thread
+
+        return await anyio.to_thread.run_sync(functools.partial(self.send, event, **options))
 
     def dry_run(self, event: E = NO_EVENT) -> None:
         """Check everything that can be refused, and run nothing (AWS's ``InvocationType=DryRun``, status 204).

@@ -22,6 +22,12 @@ def _frozen(given: Mapping[str, str]) -> Mapping[str, str]:
     return MappingProxyType(dict(given))
 
 
+def _target(given: Any) -> Any:
+    """A destination; a Function is kept as its ARN, so that what counts is what the function is when a record comes."""
+    arn = getattr(given, "arn", None)
+    return arn if isinstance(arn, str) and not hasattr(given, "deliver") else given
+
+
 _TIERS = ("process", "strict", "inline")
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # B: ApplicationLogLevel
 
@@ -49,6 +55,13 @@ class FunctionConfig:
         architecture: ``"x86_64"`` or ``"arm64"``: only the bill differs.
         network: may the handler open network connections? None: yes in ``process``, no in ``strict``.
         writable: directories besides ``/tmp`` that the handler may write to.
+        maximum_retry_attempts: how often a sent event is tried again after the function failed, 0 to 2.
+        maximum_event_age: seconds that a sent event may wait and be tried, 60 to 21,600.
+        on_success: destination of the records of sent events that were answered: a function, its name or ARN, an object
+            with ``deliver(record)``, or a callable of one record.
+        on_failure: the same for events that were not.
+        dead_letter: where such events themselves go.
+        recursive_loop: ``"Terminate"`` or ``"Allow"``: what happens to a chain of events that comes back sixteen times.
     """
 
     name: str
@@ -69,6 +82,12 @@ class FunctionConfig:
     architecture: str = "x86_64"
     network: bool | None = None
     writable: tuple[str, ...] = attrs.field(default=(), converter=tuple)
+    maximum_retry_attempts: int = limits.RETRY_ATTEMPTS_DEFAULT
+    maximum_event_age: int = limits.EVENT_AGE_DEFAULT
+    on_success: Any = attrs.field(default=None, converter=_target)
+    on_failure: Any = attrs.field(default=None, converter=_target)
+    dead_letter: Any = attrs.field(default=None, converter=_target)
+    recursive_loop: str = "Terminate"
 
     @property
     def memory_bytes(self) -> int:
@@ -88,7 +107,14 @@ class FunctionConfig:
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle it as plain values: the read-only views of its mappings cannot be."""
         values = {field.name: getattr(self, field.name) for field in attrs.fields(FunctionConfig)}
-        return _rebuild_config, ({**values, "environment": dict(self.environment), "tags": dict(self.tags)},)
+        plain = {"environment": dict(self.environment), "tags": dict(self.tags)}
+        targets = {role: _spelled_target(values[role]) for role in ("on_success", "on_failure", "dead_letter")}
+        return _rebuild_config, ({**values, **plain, **targets},)
+
+
+def _spelled_target(target: Any) -> str | None:
+    """A destination for reading elsewhere: code does not travel."""
+    return target if target is None or isinstance(target, str) else _spelled(target)
 
 
 def _rebuild_config(values: dict[str, Any]) -> FunctionConfig:
@@ -171,7 +197,13 @@ def configure(options: Mapping[str, Any]) -> FunctionConfig:
             wrong |= {option} if found else set()
     if faults:
         raise InvalidParameterValue(_summary(options.get("name"), faults))
-    return FunctionConfig(**options)
+    config = FunctionConfig(**options)
+    for role in ("on_success", "on_failure"):
+        target = getattr(config, role)
+        parts = names.split_function(target) if isinstance(target, str) else None
+        if parts is not None and parts[0] == config.name:
+            raise InvalidParameterValue("You can't specify the function as a destination for itself.")  # S
+    return config
 
 
 def _summary(name: Any, faults: list[str]) -> str:
@@ -202,6 +234,9 @@ _AWS_FIELDS = {
     "log_format": "loggingConfig.logFormat",
     "log_level": "loggingConfig.applicationLogLevel",
     "architecture": "architectures",
+    "maximum_retry_attempts": "maximumRetryAttempts",
+    "maximum_event_age": "maximumEventAgeInSeconds",
+    "recursive_loop": "recursiveLoop",
 }
 
 
@@ -304,6 +339,26 @@ def _reserved(option: str, value: Any) -> Iterable[str]:
         yield from _whole(option, value, 0)
 
 
+def _destination(option: str, value: Any) -> Iterable[str]:
+    target = _target(value)
+    if target is None or callable(getattr(target, "deliver", None)):
+        return
+    if isinstance(target, str):
+        if target.startswith("arn:") and ":lambda:" not in target:
+            service = target.split(":")[2] if target.count(":") > 2 else "?"
+            yield (
+                f"The destination ARN {target} is invalid. Destinations here are functions and Python callables; "
+                f"there is no {service} yet"
+            )
+        elif names.split_function(target) is None:
+            yield f"The destination ARN {target} is invalid."  # S
+    elif not callable(target):
+        yield (
+            f"{option} takes a function, its name or ARN, an object with deliver(record), or a callable of one record, "
+            f"not {value!r}"
+        )
+
+
 def _paths(option: str, value: Any) -> Iterable[str]:
     if isinstance(value, (str, bytes)) or not hasattr(value, "__iter__"):
         yield f"{option} must be a list of directories, not {value!r}"
@@ -357,4 +412,10 @@ _CHECKS: dict[str, Callable[[str, Any], Iterable[str]]] = {
     "architecture": lambda option, value: _choice(option, value, ("x86_64", "arm64")),
     "network": lambda option, value: () if value is None else _flag(option, value),
     "writable": _paths,
+    "maximum_retry_attempts": lambda option, value: _whole(option, value, *limits.RETRY_ATTEMPTS),
+    "maximum_event_age": lambda option, value: _whole(option, value, *limits.EVENT_AGE),
+    "on_success": _destination,
+    "on_failure": _destination,
+    "dead_letter": _destination,
+    "recursive_loop": lambda option, value: _choice(option, value, ("Terminate", "Allow")),
 }

@@ -59,6 +59,8 @@ class QueuedEvent:
     accepted_at: float
     #: When it may be claimed next.
     due: float
+    #: When it was first due, if it was delayed on purpose: its age counts from then.
+    not_before: float = 0.0
     #: Higher goes first among those that are due; an extension over AWS.
     priority: int = 0
     #: Events with the same key never run at the same time; an extension over AWS.
@@ -90,7 +92,7 @@ class QueuedEvent:
     lease_until: float = 0.0
     #: When it came to its end.
     finished_at: float | None = None
-    #: AWS's condition: Success, RetriesExhausted, EventAgeExceeded, ZeroReservedConcurrency; ours: RecursionStopped.
+    #: AWS's condition: Success, RetriesExhausted, EventAgeExceeded, ZeroReservedConcurrency; ours: RecursiveInvocation.
     condition: str = ""
     #: `Failure`'s name of the last attempt, or the ServiceError's code; empty if there was none.
     failure: str = ""

@@ -9,7 +9,16 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from lambdalite.observe.bill import Bill
-    from lambdalite.observe.events import EnvironmentStarted, EnvironmentStopped, InvocationDone, Observers, Throttled
+    from lambdalite.observe.events import (
+        EnvironmentStarted,
+        EnvironmentStopped,
+        EventAccepted,
+        EventSettled,
+        InvocationDone,
+        Observers,
+        RecordDelivered,
+        Throttled,
+    )
     from lambdalite.observe.lines import Report
     from lambdalite.observe.logs import LogEvent, LogStore
     from lambdalite.observe.metrics import Metrics
@@ -20,12 +29,15 @@ __all__ = [
     "Bill",
     "EnvironmentStarted",
     "EnvironmentStopped",
+    "EventAccepted",
+    "EventSettled",
     "InvocationDone",
     "LogEvent",
     "LogStore",
     "Metrics",
     "Observatory",
     "Observers",
+    "RecordDelivered",
     "Report",
     "Tail",
     "Throttled",

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
 
     from lambdalite.observe.lines import Outcome
 
-__all__ = ["EnvironmentStarted", "EnvironmentStopped", "Event", "InvocationDone", "Listeners", "Observers", "Throttled"]
+__all__ = [
+    "EnvironmentStarted",
+    "EnvironmentStopped",
+    "Event",
+    "EventAccepted",
+    "EventSettled",
+    "InvocationDone",
+    "Listeners",
+    "Observers",
+    "RecordDelivered",
+    "Throttled",
+]
 
 
 class InvocationDone(NamedTuple):
@@ -54,7 +65,52 @@ class EnvironmentStopped(NamedTuple):
     why: str
 
 
-Event: TypeAlias = InvocationDone | Throttled | EnvironmentStarted | EnvironmentStopped
+class EventAccepted(NamedTuple):
+    """An event for `function` is safe in the queue, since `at` (seconds since the epoch)."""
+
+    function: str
+    request_id: str
+    at: float
+
+
+class EventSettled(NamedTuple):
+    """An event's attempt is over, or it ended without one.
+
+    `state` is ``"WAITING"`` (again, at `next_due`), ``"SUCCEEDED"`` or ``"FAILED"``; `condition` is AWS's, once it is over.
+    """
+
+    function: str
+    request_id: str
+    state: str
+    condition: str
+    attempts: int
+    next_due: float | None
+    at: float
+
+
+class RecordDelivered(NamedTuple):
+    """A destination of `function` was given a record: `ok`, or `error` says why it did not take it (yet).
+
+    `role` is ``"on_success"``, ``"on_failure"`` or ``"dead_letter"``; `request_id` the event's.
+    """
+
+    function: str
+    role: str
+    request_id: str
+    ok: bool
+    error: str
+    at: float
+
+
+Event: TypeAlias = (
+    InvocationDone
+    | Throttled
+    | EnvironmentStarted
+    | EnvironmentStopped
+    | EventAccepted
+    | EventSettled
+    | RecordDelivered
+)
 
 
 class Listeners:

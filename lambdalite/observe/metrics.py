@@ -36,6 +36,12 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "ProvisionedConcurrencyInvocations": "Count",
         "ProvisionedConcurrencySpilloverInvocations": "Count",
         "ProvisionedConcurrencyUtilization": "Percent",
+        "AsyncEventsReceived": "Count",
+        "AsyncEventAge": "Milliseconds",  # from acceptance to an attempt
+        "AsyncEventsDropped": "Count",  # ended without an answer, whether a destination heard of it or not
+        "DestinationDeliveryFailures": "Count",
+        "DeadLetterErrors": "Count",
+        "RecursiveInvocationsDropped": "Count",
         "ColdStarts": "Count",  # ours: invocations that waited for an init
         "OutOfMemory": "Count",  # ours
         "Timeouts": "Count",  # ours

@@ -15,7 +15,7 @@ from conftest import alive, environments, until
 
 import lambdalite
 from lambdalite import App, Failure
-from lambdalite.runtime import frames, watch
+from lambdalite.runtime import cpu, frames, watch
 from lambdalite.workers import launch
 
 if TYPE_CHECKING:
@@ -127,6 +127,23 @@ def _bomb(how: dict[str, Any]) -> None:
     time.sleep(60)
 
 
+def _memory_file(how: dict[str, Any]) -> int:
+    """Write to a memory file without mapping it; or map all that was written, so that it might be counted twice."""
+    import mmap
+    import time
+
+    fd = os.memfd_create("hoard")
+    for _ in range(how["mib"]):
+        os.write(fd, b"x" * MIB)
+    if how["mapped"]:
+        with mmap.mmap(fd, 0) as mapped:
+            total = sum(mapped[at] == 120 for at in range(0, len(mapped), mmap.PAGESIZE))
+            time.sleep(0.3)  # to be looked at
+            return total
+    time.sleep(10)
+    return 0
+
+
 def _programs(how: dict[str, Any]) -> float:
     """CPU seconds used by short programs, none of which lives long enough to be seen."""
     import resource
@@ -167,6 +184,23 @@ class TestMemory:
         function = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse)
 
         assert function.invoke({"how": "stopped_child"}) == "T"
+
+    def test_memory_files_count_unmapped(self, app: App, reuse: bool) -> None:
+        """A file in memory that no process maps is in no process's size, and counts all the same."""
+        function = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse)
+
+        outcome = function.run({"how": "memory_file", "mib": 256, "mapped": False})
+
+        assert outcome.failure is Failure.OUT_OF_MEMORY
+
+    def test_memory_files_count_once(self, app: App, reuse: bool) -> None:
+        """80 MiB that are in a file and mapped are 80 MiB, not 160."""
+        function = app.function(tree, name="function", memory=128, timeout=20, reuse=reuse)
+
+        outcome = function.run({"how": "memory_file", "mib": 80, "mapped": True})
+
+        assert outcome.value == 80 * MIB // os.sysconf("SC_PAGE_SIZE")
+        assert 80 * MIB <= outcome.max_memory_used < 128 * MIB
 
     def test_pages_of_files_do_not_count(self, app: App, reuse: bool, scratch: Path) -> None:
         """The kernel can drop them, so nobody is killed for a mapped file."""
@@ -224,6 +258,65 @@ def test_short_programs_are_within_the_cpu_share(monkeypatch: pytest.MonkeyPatch
 
     # 1.5 s times the share, what may be saved up for a burst, and a few ticks
     assert used < 1.5 * 512 / 1769 * 1.1 + 0.1 * 512 / 1769 + 0.03
+
+
+def test_release_reaches_all_that_were_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who was stopped in one tick and is no longer in the tree in the next (its parent has ended) runs on afterwards."""
+    sleepers = [subprocess.Popen(["/bin/sleep", "60"]) for _ in range(2)]
+    pids = tuple(sleeper.pid for sleeper in sleepers)
+    throttle = cpu.Throttle(0.5)
+    throttle.begin(0.0, pids)
+    monkeypatch.setattr(cpu, "used", lambda _pids: 100.0)
+
+    throttle.tick(0.1, pids)
+    assert until(lambda: all(watch.stopped(pid) for pid in pids))
+    throttle.tick(0.2, pids[:1])
+    throttle.release()
+
+    assert until(lambda: not any(watch.stopped(pid) for pid in pids))
+    for sleeper in sleepers:
+        sleeper.kill()
+        sleeper.wait()
+
+
+def waits_in_init(path: str) -> str:
+    """The source of a module whose init ends when the file appears."""
+    return (
+        "import os, time\n"
+        f"while not os.path.exists({path!r}): time.sleep(0.01)\n"
+        "def handler(event, context): return 'there'\n"
+    )
+
+
+def test_init_of_its_own_is_looked_at_closely(
+    own: launch.Supervisor, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """In strict every environment initialises for itself; it is sampled then as often as in an invocation."""
+    monkeypatch.setattr(launch, "_current", own)
+    (tmp_path / "waits.py").write_text(waits_in_init(str(tmp_path / "go")))
+    with lambdalite.App(isolation="strict") as app:
+        function = app.load("waits.handler", name="function", root=str(tmp_path))
+        answers: list[Any] = []
+        thread = threading.Thread(target=lambda: answers.append(function.invoke({})))
+        thread.start()
+        assert until(lambda: statistics(own)["watched"] >= 2)
+        before = statistics(own)["samples"]
+
+        closely = until(lambda: statistics(own)["samples"] >= before + 60, seconds=8)
+
+        (tmp_path / "go").touch()
+        thread.join()
+    assert (True, ["there"]) == (closely, answers)
+
+
+def test_init_is_not_throttled() -> None:
+    """A share of the processor belongs to environments; a template runs init, which AWS does not throttle either."""
+    hello = {"slot": 1, "generation": 1, "memory_bytes": 1, "cpu_share": 0.5}
+    watched = [watch.Watched(os.getpid(), {**hello, "role": role}) for role in ("template", "environment")]
+    for one in watched:
+        one.close()
+
+    assert [0.0, 0.5] == [one.cpu_share for one in watched]
 
 
 def test_sleeps_long_when_nothing_runs(app: App) -> None:

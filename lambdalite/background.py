@@ -1,0 +1,154 @@
+"""An App's asynchronous side put together: queue, schedules, and the thread that serves both, started on first need."""
+
+from __future__ import annotations
+
+import os
+import threading
+from typing import TYPE_CHECKING, Any
+
+from lambdalite.engine.queue import Queue
+from lambdalite.engine.timetable import Timetable
+from lambdalite.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from lambdalite.clock import Clock
+    from lambdalite.engine.service import Service
+    from lambdalite.model.function import Version
+    from lambdalite.model.outcome import Outcome
+    from lambdalite.model.queued import QueuedEvent
+    from lambdalite.observe import Observatory
+    from lambdalite.store.interface import Store
+    from lambdalite.workers.waiting import Plan
+
+__all__ = ["Background"]
+
+
+class Background:
+    """Queue and schedules of one App.
+
+    Args:
+        store: a path, a Store, or None for memory.
+        durability: ``"power-loss"`` or ``"process-crash"``.
+        dispatch: False: accept and watch, but run nothing here.
+        parallel: how many events may run at once.
+        functions: name → version, as it stands now.
+        plan: the walk of one event.
+        clock: the App's.
+        observatory: the App's.
+        names: region and account, for events of schedules.
+    """
+
+    def __init__(
+        self,
+        *,
+        store: str | os.PathLike[str] | Store | None,
+        durability: str,
+        dispatch: bool,
+        parallel: int,
+        functions: Callable[[], Mapping[str, Version]],
+        plan: Callable[[Version, QueuedEvent], Plan[Outcome]],
+        clock: Clock,
+        observatory: Observatory,
+        names: tuple[str, str],
+    ) -> None:
+        self._where, self._durability, self._dispatch, self._parallel = store, durability, dispatch, parallel
+        self._functions, self._plan, self._clock, self._observatory = functions, plan, clock, observatory
+        self.queue = Queue(self._open, clock, observatory, self.ensure)
+        self.timetable = Timetable(self.queue, functions, *names)
+        self._lock = threading.Lock()  # guards everything below
+        self._service: Service | None = None
+        self._begun = False
+        self._closed = False
+
+    def _open(self) -> Store:
+        from lambdalite.store import open_store
+
+        return open_store(self._where, durability=self._durability)
+
+    # --- the service ----------------------------------------------------------------------------------------------
+
+    def begin(self) -> None:
+        """The App has been entered or started: serve what an earlier host has left, and what is scheduled."""
+        self._begun = True
+        if self._where is not None or self.timetable:
+            self.ensure()
+
+    def scheduled(self) -> None:
+        """A schedule was added: if the App runs already, so does the schedule."""
+        if self._begun or self._service is not None:
+            self.ensure()
+            self.wake()
+
+    def ensure(self) -> None:
+        """The service runs from here on; at once if it does already."""
+        if self._service is not None:
+            return
+        from lambdalite.engine.service import Service
+
+        store = self.queue.store  # opened outside the lock: it may be slow, and refuse
+        with self._lock:
+            if self._service is not None:
+                return
+            if self._closed:
+                raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
+            service = Service(self._dispatcher(), self.queue, self.timetable, self._clock)
+            store.watch(service.wake)
+            service.start()
+            self._service = service
+
+    def _dispatcher(self) -> Any:
+        import uuid
+
+        from lambdalite.engine.dispatch import Dispatcher
+
+        return Dispatcher(
+            queue=self.queue,
+            functions=self._functions,
+            plan=self._plan,
+            accept=self._accept,
+            timetable=self.timetable,
+            observatory=self._observatory,
+            clock=self._clock,
+            owner=f"{os.getpid()}-{uuid.uuid4().hex[:12]}",
+            parallel=self._parallel,
+            claims=self._dispatch,
+        )
+
+    def _accept(self, name: str, payload: bytes, **options: Any) -> str:
+        """For destinations that are functions: by name, as the function is now."""
+        version = self._functions()[name]
+        return self.queue.accept(version, payload, **options)
+
+    def wake(self) -> None:
+        """There may be something to do."""
+        service = self._service
+        if service is not None:
+            service.wake()
+
+    def drain(self, timeout: float | None) -> bool:
+        """Wait until nothing is due, running or on its way to a destination; False if the time was up before."""
+        if self._service is None and not self.queue.opened and self._where is None:
+            return True  # nothing was ever sent
+        self.ensure()
+        service = self._service
+        return service is None or service.settle(timeout)
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    def close(self, grace: float) -> None:
+        """Stop the service, then let go of the store."""
+        with self._lock:
+            self._closed = True
+            service, self._service = self._service, None
+        if service is not None:
+            service.stop(grace)
+        self.queue.close()
+
+    def after_fork(self) -> None:
+        """In a forked child of the host: the thread is the parent's, and so are its claims."""
+        self._lock = threading.Lock()
+        self._service = None
+        self.queue.after_fork()
+        self.timetable.after_fork()

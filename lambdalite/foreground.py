@@ -1,0 +1,57 @@
+"""Staying in the foreground: an App that serves until somebody tells the process to end."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any
+
+from lambdalite.errors import UsageError
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+    from lambdalite.serving import Serving
+
+__all__ = ["stay"]
+
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def stay(app: Serving, grace: float) -> None:
+    """Serve until SIGTERM or SIGINT, or until the App is closed elsewhere; then close it.
+
+    A second signal does not wait for the grace to pass.
+
+    Args:
+        app: what serves.
+        grace: seconds for what is under way to finish.
+
+    Raises:
+        UsageError: not in the main thread.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        raise UsageError(
+            "run_forever() hears signals, which only the main thread can: use app.start() in other threads"
+        )
+    # Not an Event: setting one takes a lock, which the interrupted wait may hold. A SimpleQueue may be put to anywhere.
+    told: SimpleQueue[int] = SimpleQueue()
+    heard: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        if heard:
+            raise KeyboardInterrupt  # the second one: do not wait for the rest
+        heard.append(number)
+        told.put(number)
+
+    before: dict[int, Any] = {number: signal.signal(number, hear) for number in _SIGNALS}
+    try:
+        app.leave = lambda: told.put(0)
+        app.start()
+        told.get()
+        app.close(grace=grace)
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        app.close()
