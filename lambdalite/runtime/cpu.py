@@ -49,8 +49,10 @@ class Throttle:
         self._tokens = min(self._tokens, BURST * self._share)
         self._filled, self._used = now, total
         if self._tokens < 0:
+            # Who was stopped earlier and is not in the tree now has lost its parent: it is to be let go all the same.
+            before = tuple(pid for pid in self._stopped if pid not in pids and _halted(pid))
             _send(pids, signal.SIGSTOP)
-            self._stopped = pids
+            self._stopped = pids + before
         elif self._stopped:
             self.release()
 
@@ -58,6 +60,15 @@ class Throttle:
         """Let the tree run."""
         _send(self._stopped, signal.SIGCONT)
         self._stopped = ()
+
+
+def _halted(pid: int) -> bool:
+    """Does it exist and stand still? The id of one that has ended may be somebody else's."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return file.read(1024).rpartition(b")")[2][1:2] == b"T"
+    except OSError:
+        return False
 
 
 def _send(pids: tuple[int, ...], number: int) -> None:

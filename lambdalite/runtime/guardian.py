@@ -29,7 +29,7 @@ from typing import Any
 
 from lambdalite import runtime
 from lambdalite.runtime import board as boards
-from lambdalite.runtime import cgroups, cpu, frames, sandbox, wake, watch
+from lambdalite.runtime import cgroups, cpu, frames, memfiles, sandbox, wake, watch
 from lambdalite.runtime.watch import MIB, Watched
 
 __all__ = ["Guardian", "main"]
@@ -97,7 +97,7 @@ class Guardian:
         self.pids: dict[int, Watched] = {}
         self.condemned: dict[int, int] = {}  # slot → generation to be killed at hello
         self.dead_groups: list[str] = []
-        self.last_pid = watch.LastPid()
+        self.last_pid, self.shared = watch.LastPid(), memfiles.Level()
         self.samples = 0
         self.next_due: float | None = None  # of a busy process; None if there is none
         self.last_busy = 0.0
@@ -182,7 +182,7 @@ class Guardian:
         """Look at every process that is due."""
         self.board.sleep(False)
         began, spent = monotonic(), process_time()  # processor time: being preempted is no reason to look less often
-        forked = self.last_pid.changed()
+        forked, shared = self.last_pid.changed(), self.shared.read()
         looked = self.throttled = False
         self.confirming = 0.0
         self.next_due = None
@@ -191,7 +191,9 @@ class Guardian:
             if one.cpu_share and one.group is None:
                 self.throttle(one, began, busy)
                 self.throttled |= busy
+            busy = busy or began < one.awake
             if began >= one.due or (busy and one.due - began > watch.LONGEST):
+                one.files.look(began, shared, one.pids, busy=busy)
                 self.measure(one, began, forked, busy)
                 looked = True
             if busy:
@@ -211,10 +213,13 @@ class Guardian:
             return  # otherwise a zombie: its death arrives by pidfd
         if len(one.children) >= watch.PROCESSES:
             self.condemn((one.slot, one.generation), whole=True)
+        size = one.size = size + one.files.size
         bound, over = size, size > one.limit
-        if over or one.children:
+        growing = size >= before + MIB
+        if growing and before and not busy:
+            one.awake = now + watch.RESTLESS
+        if over or one.children or one.files.size:
             # To report, an exact reading now and then will do, and only of what does not grow: reading makes it wait.
-            growing = size >= before + MIB
             look_closely = over or (now >= one.report_due and not growing)
             size = self.exact(one, now, hold=over and growing) if look_closely else one.largest
         mine = self.board.owned(one.slot, one.generation)

@@ -68,6 +68,7 @@ def say_hello(hello_fd: int, spec: dict[str, Any], slot: int, generation: int, r
         "tmp_bytes": config["tmp_bytes"],
         "cpu_share": config["cpu_share"],
         "reuse": spec["reuse"],
+        "initialises": role == "environment" and not spec["snapshot"],
     }
     os.write(hello_fd, json.dumps(hello).encode())
 

@@ -9,13 +9,16 @@ allocations and thread stacks are not resident and so never counted, which is wh
 How often: a process that is H bytes below its limit cannot reach it sooner than H / rate. So it is looked at again when it
 could, at the earliest, be `SLACK` over; far below the limit that is seldom, near it every millisecond.
 
-Not seen by looking: what is written to a memfd or to a file in a tmpfs and not mapped. The tmpfs are bounded by their size.
+What is written to a memory file and never mapped is in no `statm`: `memfiles` finds it. A tmpfs is bounded by its size.
 """
 
 from __future__ import annotations
 
 import os
+from time import monotonic
 from typing import TYPE_CHECKING, Any
+
+from lambdalite.runtime import memfiles
 
 if TYPE_CHECKING:
     from collections.abc import Container
@@ -38,6 +41,8 @@ IDLE_INTERVAL = 0.5  # seconds between two looks at an idle one: AWS freezes tho
 TREE_INTERVAL = 0.01  # seconds between two searches for descendants
 CONFIRM_INTERVAL = 0.1  # seconds between two exact readings of a tree that is within its limit
 CONFIRM_SHARE = 20  # an exact reading that took so long is not repeated for so many times as long
+AWAKE = 10.0  # seconds: AWS's bound of an init; an environment that runs its own is looked at closely for so long
+RESTLESS = 1.0  # seconds of close looks at an idle process that was seen to grow
 PROCESSES = 1_024  # AWS: processes and threads of an environment; here a tree of more processes is ended
 
 
@@ -50,8 +55,9 @@ class Watched:
     """One registered process and its descendants. Owned by the guardian's only thread."""
 
     __slots__ = (
-        "children", "confirm_due", "cpu_share", "due", "generation", "group", "group_due", "largest", "largest_pid", "limit",
-        "pid", "pidfd", "report_due", "role", "settled", "size", "slot", "statm", "throttle", "tree_due",
+        "awake", "children", "confirm_due", "cpu_share", "due", "files", "generation", "group", "group_due", "largest",
+        "largest_pid", "limit", "pid", "pidfd", "report_due", "role", "settled", "size", "slot", "statm", "throttle",
+        "tree_due",
     )  # fmt: skip
 
     def __init__(self, pid: int, hello: dict[str, Any]) -> None:
@@ -65,7 +71,10 @@ class Watched:
         self.pid = self.largest_pid = pid
         self.slot, self.generation, self.role = int(hello["slot"]), int(hello["generation"]), str(hello["role"])
         self.limit = int(hello["memory_bytes"])
-        self.cpu_share = float(hello.get("cpu_share", 0.0))
+        # AWS does not throttle init, and a template does nothing else
+        self.cpu_share = float(hello.get("cpu_share", 0.0)) if self.role == "environment" else 0.0
+        self.awake = monotonic() + AWAKE if hello.get("initialises") else 0.0
+        self.files = memfiles.Files()
         self.children: tuple[int, ...] = ()
         self.due = self.tree_due = self.confirm_due = self.report_due = self.group_due = 0.0
         self.size = self.largest = 0
@@ -121,7 +130,7 @@ class Watched:
 
     def confirm(self) -> int:
         """The tree's memory that counts, bytes."""
-        return shared_once(self.pid, self.children)
+        return shared_once(self.pid, self.children, self.files.size)
 
 
 def resident(statm: int) -> int:
@@ -152,31 +161,35 @@ def _fields(pid: int, name: str) -> dict[bytes, int]:
     return {line.split(b":", 1)[0]: int(line.split()[-2]) * 1024 for line in lines if line.endswith(b" kB")}
 
 
-def unreclaimable(pid: int) -> int:
-    """Anonymous and shared memory of one process, bytes: what the kernel cannot drop. Pages of files are not in it."""
+def unreclaimable(pid: int, files: int = 0) -> int:
+    """Anonymous and shared memory of one process, bytes: what the kernel cannot drop. Pages of files are not in it.
+
+    ``files``: bytes of memory files that it has open. What it has mapped of them must not count twice, so the greater counts.
+    """
     fields = _fields(pid, "status")
     if b"RssAnon" not in fields:  # before Linux 4.5, or gone
-        return resident_of(pid)
-    return fields[b"RssAnon"] + fields[b"RssShmem"]
+        return resident_of(pid) + files
+    return fields[b"RssAnon"] + max(fields[b"RssShmem"], files)
 
 
-def shared_once(pid: int, children: tuple[int, ...]) -> int:
-    """Memory of a tree that the kernel cannot drop, bytes.
+def shared_once(pid: int, children: tuple[int, ...], files: int = 0) -> int:
+    """Memory of a tree that the kernel cannot drop, bytes; ``files`` of which are in memory files, mapped or not.
 
     Two estimates, neither of which counts a page twice; the greater is returned. What the root has and what only one
     descendant has leaves out what descendants share with each other; proportional shares leave out what is shared with
     other trees.
     """
-    whole, parts = unreclaimable(pid), 0
     if not children:
-        return whole
+        return unreclaimable(pid, files)
+    whole, parts, mapped = unreclaimable(pid), 0, 0
     for one in (pid, *children):
         fields = _fields(one, "smaps_rollup")
-        parts += fields.get(b"Pss_Anon", fields.get(b"Pss", 0)) + fields.get(b"Pss_Shmem", 0)
+        parts += fields.get(b"Pss_Anon", fields.get(b"Pss", 0))
+        mapped += fields.get(b"Pss_Shmem", 0)
         if one != pid:
             # A process that made itself unreadable (PR_SET_DUMPABLE) counts as a whole: it may not hide by that.
             whole += fields[b"Private_Dirty"] if fields else unreclaimable(one)
-    return max(whole, parts)
+    return max(whole, parts + max(mapped, files))
 
 
 def stopped(pid: int) -> bool:
