@@ -37,6 +37,12 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "ProvisionedConcurrencySpilloverInvocations": "Count",
         "ProvisionedConcurrencyUtilization": "Percent",
         "AsyncEventsReceived": "Count",
+        "AsyncEventAge": "Milliseconds",
+        "AsyncEventsDropped": "Count",
+        "DestinationDeliveryFailures": "Count",
+        "DeadLetterErrors": "Count",
+        "RecursiveInvocationsDropped": "Count",
+        "AsyncEventsReceived": "Count",
         "AsyncEventAge": "Milliseconds",  # from acceptance to an attempt
         "AsyncEventsDropped": "Count",  # ended without an answer, whether a destination heard of it or not
         "DestinationDeliveryFailures": "Count",
