@@ -90,6 +90,8 @@ class Plan:
                 unshare=self.unshare if self.mounts else 0,
                 shield=self.shield,
                 protect_all=not self.fenced_signals,
+                memory_files=not self.strict,
+                others=place.pid_namespace and not self.strict,
             )
 
     @property

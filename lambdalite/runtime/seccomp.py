@@ -43,6 +43,17 @@ _DENIED = {
     "sethostname": (170, 161), "setdomainname": (171, 162), "vhangup": (153, 58),
     "iopl": (172, -1), "ioperm": (173, -1), "modify_ldt": (154, -1),
 }  # fmt: skip
+#: What outlives every process and is in nobody's size: System V's memory, semaphores and messages, POSIX's queues.
+_STRAY = {"shmget": (29, 194), "semget": (64, 190), "msgget": (68, 186), "mq_open": (240, 180)}
+#: Memory that sampling finds only if it looks for it.
+_MEMORY_FILES = {"memfd_create": (319, 279), "memfd_secret": (447, 447)}
+#: Calls whose first argument is a process, 0 for the caller.
+_ON_OTHERS = {
+    "sched_setscheduler": (144, 119), "sched_setparam": (142, 118), "sched_setattr": (314, 274),
+    "sched_setaffinity": (203, 122),
+}  # fmt: skip
+#: Calls with a kind and a number; and the kind that is a process.
+_ON_KINDS = {"setpriority": (141, 140, 0), "ioprio_set": (251, 30, 1)}
 _CALLS = {
     "clone": (56, 220), "clone3": (435, 435), "unshare": (272, 97), "socket": (41, 198),
     "kill": (62, 129), "tkill": (200, 130), "tgkill": (234, 131), "rt_sigqueueinfo": (129, 138),
@@ -112,20 +123,33 @@ def families(*, network: bool, unix_sockets: bool, closed: bool) -> list[int] | 
 
 
 def filter_for(
-    *, sockets: list[int] | None, unshare: int, shield: Iterable[int] = (), protect_all: bool = False
+    *,
+    sockets: list[int] | None,
+    unshare: int,
+    shield: Iterable[int] = (),
+    protect_all: bool = False,
+    memory_files: bool = True,
+    others: bool = True,
 ) -> Filter:
     """The filter of a template and its environments.
 
     `sockets`: families allowed, None for all. `unshare`: the one combination of flags that may be unshared, which an
-    environment uses once. `shield`: pids that may not be signalled. `protect_all`: refuse kill(-1, …).
+    environment uses once. `shield`: pids that may not be signalled. `protect_all`: refuse kill(-1, …). `memory_files`: may
+    they be made? `others`: may other processes' (and single threads') priority and processors be set?
+
+    Limits are set for oneself alone: lowered limits of a parent would stay lowered, and its next child would fail.
     """
     index = 0 if _machine() == _X86_64 else 1
     code = _prologue(index)
     code += _deny((numbers[index] for numbers in _DENIED.values() if numbers[index] >= 0), errno.EPERM)
     # clone3 has its flags behind a pointer, out of a filter's sight; C libraries fall back to clone
-    code += _deny([_CALLS["clone3"][index]], errno.ENOSYS)
+    absent = [_CALLS["clone3"], *_STRAY.values(), *(() if memory_files else _MEMORY_FILES.values())]
+    code += _deny((numbers[index] for numbers in absent), errno.ENOSYS)
     code += _on(_CALLS["clone"][index], [*_argument(0), (_ANY_BIT, 0, 1, _NAMESPACES), _fail(errno.EPERM)])
     code += _on(_CALLS["unshare"][index], [*_argument(0), (_EQUAL, 1, 0, unshare), _fail(errno.EPERM)])
+    code += _on(_CALLS["prlimit64"][index], _limits_rule())
+    if not others:
+        code += _others_rules(index)
     code += _socket_rule(_CALLS["socket"][index], sockets)
     victims = [*([-1] if protect_all else []), *shield]
     if victims:
@@ -134,14 +158,14 @@ def filter_for(
 
 
 def signal_filter(pid: int) -> Filter:
-    """For kernels without any other fence: signals and limits only for the process itself.
+    """For kernels without any other fence: signals only for the process itself.
 
     Popen.kill() and its like stop working inside a handler; that is the price, see the report.
     """
     index = 0 if _machine() == _X86_64 else 1
     code = _prologue(index)
     code += _deny([_CALLS["tkill"][index], _CALLS["pidfd_send_signal"][index]], errno.EPERM)
-    for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo", "prlimit64"):
+    for name in ("kill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo"):
         code += _on(_CALLS[name][index], [*_argument(0), (_EQUAL, 2, 0, pid), (_EQUAL, 1, 0, 0), _fail(errno.EPERM)])
     return Filter([*code, (_RETURN, 0, 0, _ALLOW)])
 
@@ -179,6 +203,32 @@ def _refuse_values(values: Iterable[int]) -> list[tuple[int, int, int, int]]:
     code = []
     for value in values:
         code += [(_EQUAL, 0, 1, value & 0xFFFF_FFFF), _fail(errno.EPERM)]
+    return code
+
+
+def _limits_rule() -> list[tuple[int, int, int, int]]:
+    """prlimit64(pid, what, new, old): pass for oneself, and for whoever only reads (`new`, a pointer, is null)."""
+    allow = (_RETURN, 0, 0, _ALLOW)
+    low, high = _ARGUMENT + 8 * 2, _ARGUMENT + 8 * 2 + 4
+    body = [*_argument(0), (_EQUAL, 0, 1, 0), allow]
+    return [
+        *body,
+        (_LOAD, 0, 0, low),
+        (_EQUAL, 0, 3, 0),
+        (_LOAD, 0, 0, high),
+        (_EQUAL, 0, 1, 0),
+        allow,
+        _fail(errno.EPERM),
+    ]
+
+
+def _others_rules(index: int) -> list[tuple[int, int, int, int]]:
+    code = []
+    for numbers in _ON_OTHERS.values():
+        code += _on(numbers[index], [*_argument(0), (_EQUAL, 1, 0, 0), _fail(errno.EPERM)])
+    for x86_64, aarch64, kind in _ON_KINDS.values():
+        body = [*_argument(0), (_EQUAL, 0, 2, kind), *_argument(1), (_EQUAL, 1, 0, 0), _fail(errno.EPERM)]
+        code += _on((x86_64, aarch64)[index], body)
     return code
 
 

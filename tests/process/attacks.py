@@ -192,6 +192,49 @@ def limit_host(facts: Facts) -> None:
     resource.prlimit(facts["host"], resource.RLIMIT_NOFILE, resource.prlimit(facts["host"], resource.RLIMIT_NOFILE))
 
 
+def limit_template(facts: Facts) -> None:
+    parent = os.getppid()
+    resource.prlimit(parent, resource.RLIMIT_NOFILE, resource.prlimit(parent, resource.RLIMIT_NOFILE))
+
+
+def limit_itself(facts: Facts) -> None:
+    for pid in (0, os.getpid()):
+        soft, hard = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(0, resource.RLIMIT_NOFILE, (soft, hard))
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft - 1, hard))
+
+
+def renice_host(facts: Facts) -> None:
+    os.setpriority(os.PRIO_PROCESS, facts["host"], os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def renice_user(facts: Facts) -> None:
+    os.setpriority(os.PRIO_USER, os.getuid(), os.getpriority(os.PRIO_PROCESS, 0))
+
+
+def pin_host(facts: Facts) -> None:
+    os.sched_setaffinity(facts["host"], os.sched_getaffinity(0))
+
+
+def schedule_host(facts: Facts) -> None:
+    os.sched_setscheduler(facts["host"], os.SCHED_OTHER, os.sched_param(0))
+
+
+def schedule_itself(facts: Facts) -> None:
+    os.nice(1)
+    os.sched_setaffinity(0, os.sched_getaffinity(0))
+    os.sched_setscheduler(0, os.SCHED_BATCH, os.sched_param(0))
+
+
+def memory_file(facts: Facts) -> None:
+    os.close(os.memfd_create("hoard"))
+
+
+def stray_memory(facts: Facts) -> None:
+    if _libc.shmget(0, 4096, 0o600) < 0:
+        raise OSError(ctypes.get_errno(), "")
+
+
 def nested_user_namespace(facts: Facts) -> None:
     if _libc.unshare(0x1000_0000) < 0:
         raise OSError(ctypes.get_errno(), "")

@@ -66,7 +66,10 @@ def test_denied_calls_are_denied_and_others_are_not(machine: tuple[int, int]) ->
 def test_no_number_stands_twice(machine: tuple[int, int]) -> None:
     """A table with a number twice has a typing error in it."""
     column = machine[1]
-    numbers = [row[column] for row in (*seccomp._DENIED.values(), *seccomp._CALLS.values()) if row[column] >= 0]
+    tables = (
+        seccomp._DENIED, seccomp._CALLS, seccomp._STRAY, seccomp._MEMORY_FILES, seccomp._ON_OTHERS, seccomp._ON_KINDS
+    )  # fmt: skip
+    numbers = [row[column] for table in tables for row in table.values() if row[column] >= 0]
 
     assert sorted(set(numbers)) == sorted(numbers)
 
@@ -89,6 +92,44 @@ def test_threads_pass_and_namespaces_do_not(machine: tuple[int, int]) -> None:
     assert 0 == verdict(program, arch, clone, 0x003D_0F00)
     assert errno.EPERM == verdict(program, arch, clone, 0x1000_0000 | 17)
     assert [0, errno.EPERM] == [verdict(program, arch, unshare, flags) for flags in (0x0002_0000, 0x1002_0000)]
+
+
+def test_limits_are_set_for_oneself_only(machine: tuple[int, int]) -> None:
+    """prlimit64: own limits may be set, others' only read; a pointer counts with both its halves."""
+    arch, column = machine
+    program, call = seccomp.filter_for(sockets=None, unshare=0), seccomp._CALLS["prlimit64"][column]
+    low, high = 0x1000, 1 << 32
+
+    assert [0, 0, 0] == [verdict(program, arch, call, *a) for a in ((0, 7, low, 0), (0, 7, 0, low), (5, 7, 0, low))]
+    assert [errno.EPERM] * 2 == [verdict(program, arch, call, 5, 7, new, 0) for new in (low, high)]
+
+
+def test_priorities_of_others(machine: tuple[int, int]) -> None:
+    """Where others are out of bounds, priority and processors are set for the caller alone; else everybody decides."""
+    arch, column = machine
+    closed, open_ = (seccomp.filter_for(sockets=None, unshare=0, others=others) for others in (False, True))
+    calls = [(row[column], 0) for row in seccomp._ON_OTHERS.values()]
+
+    assert {0} == {verdict(closed, arch, call, 0) for call, _ in calls}
+    assert {errno.EPERM} == {verdict(closed, arch, call, 5) for call, _ in calls}
+    for *numbers, process in seccomp._ON_KINDS.values():
+        kinds = [(process, 0), (process, 5), (process + 1, 0), (process + 2, 0)]
+        refused = errno.EPERM
+        assert [0, refused, refused, refused] == [verdict(closed, arch, numbers[column], *kind) for kind in kinds]
+        assert {0} == {verdict(open_, arch, numbers[column], *kind) for kind in kinds}
+    assert {0} == {verdict(open_, arch, call, 5) for call, _ in calls}
+
+
+def test_memory_that_is_nobodys(machine: tuple[int, int]) -> None:
+    """System V's objects and POSIX's queues do not exist; memory files exist unless they are switched off."""
+    arch, column = machine
+    strays = [row[column] for row in seccomp._STRAY.values()]
+    files = [row[column] for row in seccomp._MEMORY_FILES.values()]
+    default = seccomp.filter_for(sockets=None, unshare=0)
+    closed = seccomp.filter_for(sockets=None, unshare=0, memory_files=False)
+
+    assert {errno.ENOSYS} == {verdict(default, arch, call) for call in strays}
+    assert ({0}, {errno.ENOSYS}) == tuple({verdict(p, arch, call) for call in files} for p in (default, closed))
 
 
 @pytest.mark.parametrize(
