@@ -7,7 +7,6 @@ their way. From there it is claimed like an event, and handed to its `Sink` unti
 from __future__ import annotations
 
 import json
-import uuid
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Record", "Sink", "after_delivery", "record_of", "records", "sink_for"]
 
-_NAMESPACE = uuid.UUID("b0b1f3f0-5d8e-5c0e-8a5e-3f0d5c6a7b81")  # ours alone: a record has the same id on every try
+_SOURCE = "destination:"  # and the event's id: where a record comes from, and an event that was made of one
 
 
 @attrs.frozen(kw_only=True)
@@ -56,6 +55,11 @@ class Record:
         return json.loads(self.body)
 
     @property
+    def payload(self) -> Any:
+        """The event that the function was given, decoded."""
+        return self.document if self.role == "dead_letter" else self.document["requestPayload"]
+
+    @property
     def condition(self) -> str:
         """AWS's condition; empty for a dead letter, which does not say."""
         return "" if self.role == "dead_letter" else str(self.document["requestContext"]["condition"])
@@ -70,16 +74,26 @@ class Sink(Protocol):
         ...
 
 
+_PLAIN = "give a plain callable, which is called in a thread of its own"
+
+
 class _CallableSink:
     def __init__(self, target: Callable[[Record], object]) -> None:
         self._target = target
 
     def deliver(self, record: Record) -> None:
-        self._target(record)
+        answer = self._target(record)
+        if hasattr(answer, "__await__"):
+            if hasattr(answer, "close"):
+                answer.close()  # a coroutine that nobody will await would warn of that
+            raise UsageError(f"the destination {self._target!r} is asynchronous, and nobody awaits it here: {_PLAIN}")
 
 
 class _FunctionSink:
-    """A function's own queue: it is invoked asynchronously with the record."""
+    """A function's own queue: it is invoked asynchronously with the record.
+
+    A dead letter is the event as it was, so its attributes travel beside it, as the client context's ``custom``.
+    """
 
     def __init__(self, name: str, accept: Callable[..., str]) -> None:
         self._name, self._accept = name, accept
@@ -87,11 +101,18 @@ class _FunctionSink:
     def deliver(self, record: Record) -> None:
         self._accept(
             self._name,
-            record.body,
+            record.body if record.attributes else documents.within(record.body, limits.EVENT_BYTES),
             request_id=record.delivery_id,  # known already, if an earlier try got as far as this: then nothing is added
             trace_id=record.trace_id,
-            source=f"destination:{record.request_id}",
+            source=f"{_SOURCE}{record.request_id}",
+            client_context=_custom(record.attributes),
         )
+
+
+def _custom(attributes: dict[str, dict[str, str]]) -> str | None:
+    if not attributes:
+        return None
+    return json.dumps({"custom": {name: one["StringValue"] for name, one in attributes.items()}})
 
 
 def sink_for(target: Any, accept: Callable[..., str]) -> Sink:
@@ -119,45 +140,64 @@ def sink_for(target: Any, accept: Callable[..., str]) -> Sink:
 def records(
     event: QueuedEvent, version: Version, over: Over, *, failure: str, answer: bytes, now: float
 ) -> tuple[QueuedEvent, ...]:
-    """What an event that has come to its end leaves for the function's destinations."""
+    """What an event that has come to its end leaves for the function's destinations.
+
+    Args:
+        event: the event, as it was before its end.
+        version: the function.
+        over: its end.
+        failure: of the last attempt; empty for an answer.
+        answer: the last attempt's answer or error document.
+        now: seconds since the epoch.
+    """
     config = version.config
     if over.state is State.SUCCEEDED:
         roles = [("on_success", config.on_success)]
     else:
         roles = [("on_failure", config.on_failure), ("dead_letter", config.dead_letter)]
+    loop = _in_a_loop(event, version, over)
     return tuple(
-        _record(event, version, over, role, failure, answer, now) for role, target in roles if target is not None
+        _record(event, version, over, role, failure, answer, now)
+        for role, target in roles
+        if target is not None and not (loop and isinstance(target, str))
+    )
+
+
+def _in_a_loop(event: QueuedEvent, version: Version, over: Over) -> bool:
+    """Is it a record that goes round among functions which only pass it on?
+
+    AWS hands what it stops to the function's destination. Two functions that are each other's would hand it to and fro
+    for ever without running, so what came as a record, was stopped, and is in a loop goes to no further function.
+    """
+    came_as_record = event.source.startswith(_SOURCE)
+    return (
+        came_as_record and not over.attempts and lineage.passes(event.trace_id, version.arn) >= limits.RECURSION_PASSES
     )
 
 
 def _record(
     event: QueuedEvent, version: Version, over: Over, role: str, failure: str, answer: bytes, now: float
 ) -> QueuedEvent:
-    attributes = ""
+    facts: dict[str, Any] = {
+        "condition": over.condition,
+        "attempts": over.attempts,
+        "failure": failure,
+        "answer": answer,
+    }
     if role == "dead_letter":
-        body = event.payload or b"{}"
-        attributes = json.dumps(documents.dead_letter_attributes(event, attempts=over.attempts, answer=answer))
+        body, attributes = event.payload, json.dumps(documents.dead_letter_attributes(event, **facts))
     else:
-        body = documents.record(
-            event,
-            version.arn,
-            condition=over.condition,
-            attempts=over.attempts,
-            failure=failure,
-            answer=answer,
-            now=now,
-        )
-    # An event that is taken up again is accepted anew: what comes of it then is another record.
-    name = f"{event.request_id}/{role}/{event.accepted_at!r}"
+        body, attributes = documents.record(event, version.arn, version.number, now=now, **facts), ""
     return QueuedEvent(
-        request_id=str(uuid.uuid5(_NAMESPACE, name)),
+        # Stored with the end of its event, which comes once: a random id is unique, also for an event taken up again.
+        request_id=names.request_id(),
         lane=delivery_lane(version.name, role),
         function=version.name,
-        payload=body,
+        payload=body or b"{}",
         accepted_at=now,
         due=now,
         trace_id=lineage.extend(event.trace_id, version.arn),
-        source=f"destination:{event.request_id}",
+        source=f"{_SOURCE}{event.request_id}",
         role=role,
         attributes=attributes,
     )
@@ -168,7 +208,7 @@ def record_of(event: QueuedEvent) -> Record:
     return Record(
         role=event.role,
         function=event.function,
-        request_id=event.source.partition(":")[2],
+        request_id=event.source.removeprefix(_SOURCE),
         body=event.payload,
         attributes=json.loads(event.attributes) if event.attributes else {},
         delivery_id=event.request_id,

@@ -2,71 +2,99 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from lambdalite import limits, names
+from lambdalite import errors, limits, names
+from lambdalite.engine import next_step
+from lambdalite.runtime import marshal
+from lambdalite.runtime.faults import Fault
 
 if TYPE_CHECKING:
     from lambdalite.model.queued import QueuedEvent
 
-__all__ = ["dead_letter_attributes", "record", "timestamp"]
+__all__ = ["dead_letter_attributes", "record", "within"]
 
-
-def timestamp(at: float) -> str:
-    """Seconds since the epoch as AWS writes them: ``2026-11-02T10:00:00.000Z``."""
-    moment = dt.datetime.fromtimestamp(round(at, 3), tz=dt.UTC)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03d}Z"
+_BOM = b"\xef\xbb\xbf"
 
 
 def record(
-    event: QueuedEvent, arn: str, *, condition: str, attempts: int, failure: str, answer: bytes, now: float
+    event: QueuedEvent,
+    arn: str,
+    number: str,
+    *,
+    condition: str,
+    attempts: int,
+    failure: str,
+    answer: bytes,
+    now: float,
 ) -> bytes:
     """AWS's destination record (version 1.0) as JSON bytes.
 
     Args:
         event: the event.
         arn: the function's unqualified ARN.
+        number: the version, such as ``$LATEST``.
         condition: AWS's condition.
         attempts: how many times the function has run with it; if never, the record says nothing of a response.
         failure: of the last attempt; empty for an answer.
-        answer: the last attempt's answer or error document, embedded as it is.
+        answer: the last attempt's answer or error document.
         now: when the record is written, seconds since the epoch.
     """
     context = {
         "requestId": event.request_id,
-        "functionArn": f"{arn}:{names.LATEST}",
+        "functionArn": f"{arn}:{number}",
         "condition": condition,
         "approximateInvokeCount": attempts,
     }
-    head = {"version": "1.0", "timestamp": timestamp(now), "requestContext": context}
+    head = {"version": "1.0", "timestamp": names.timestamp(now), "requestContext": context}
     # The payloads are JSON already, and stay byte for byte what was sent and answered.
-    parts = [json.dumps(head, separators=(",", ":"))[:-1].encode(), b',"requestPayload":', event.payload or b"{}"]
+    parts = [_compact(head)[:-1], b',"requestPayload":', _embedded(event.payload)]
     if attempts:
-        response = {"statusCode": 200, "executedVersion": names.LATEST}
+        response: dict[str, Any] = {"statusCode": 200, "executedVersion": number}
         if failure:
             response["functionError"] = "Unhandled"
-        parts += [b',"responseContext":', json.dumps(response, separators=(",", ":")).encode()]
-        parts += [b',"responsePayload":', _embedded(answer)]
+        parts += [b',"responseContext":', _compact(response), b',"responsePayload":', _embedded(answer)]
     return b"".join([*parts, b"}"])
 
 
-def _embedded(answer: bytes) -> bytes:
-    """An answer as JSON: a handler may have answered bytes that are none, and then it is a string."""
+def _embedded(payload: bytes) -> bytes:
+    """A payload as part of a document. S: an empty one is ``{}``. O: what is no JSON, and NaN is none, is a string."""
     try:
-        json.loads(answer)
-    except ValueError:
-        return json.dumps(answer.decode("utf-8", "replace")).encode()
-    return answer
+        marshal.decode(payload)
+    except Fault:
+        return _compact(payload.decode("utf-8", "replace"))
+    return payload.removeprefix(_BOM) or b"{}"
 
 
-def dead_letter_attributes(event: QueuedEvent, *, attempts: int, answer: bytes) -> dict[str, dict[str, str]]:
-    """Message attributes of a dead letter, in the form of SQS and SNS.
+def _compact(value: Any) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
 
-    ErrorCode is the status of the last invocation: 200 where the function ran and failed, 429 where it never ran.
+
+def within(document: bytes, limit: int) -> bytes:
+    """A destination record of at most ``limit`` bytes: if it is larger, without its payloads, the response's first.
+
+    D: AWS drops the payload of what is too large for its destination, so that at least the rest arrives.
     """
-    code, text = ("200", _error_message(answer)) if attempts else ("429", "Rate Exceeded.")
+    if len(document) <= limit:
+        return document
+    found = json.loads(document)
+    for part in ("responsePayload", "requestPayload"):
+        found.pop(part, None)
+        document = _compact(found)
+        if len(document) <= limit:
+            break
+    return document
+
+
+def dead_letter_attributes(
+    event: QueuedEvent, *, condition: str, attempts: int, failure: str, answer: bytes
+) -> dict[str, dict[str, str]]:
+    """Message attributes of a dead letter, in the form of SQS and SNS; arguments as for `record`.
+
+    ErrorCode is the HTTP status of the last invocation: 200 where the function ran and failed, else the refusal's.
+    """
+    code, text = ("200", _error_message(answer)) if attempts else _refusal(condition, failure)
     return {
         "RequestID": {"DataType": "String", "StringValue": event.request_id},
         "ErrorCode": {"DataType": "Number", "StringValue": code},
@@ -74,12 +102,21 @@ def dead_letter_attributes(event: QueuedEvent, *, attempts: int, answer: bytes) 
     }
 
 
+def _refusal(condition: str, failure: str) -> tuple[str, str]:
+    """Status and message for an event that never ran; O: one that grew too old waiting for its turn was throttled."""
+    if condition == next_step.RECURSION:
+        kind: type[errors.ServiceError] = errors.RecursiveInvocation
+    else:
+        kind = errors.ServiceError.by_code.get(failure, errors.TooManyRequests)
+    return str(kind.status), str(kind())
+
+
 def _error_message(answer: bytes) -> str:
     try:
         found = json.loads(answer)
     except ValueError:
         return answer.decode("utf-8", "replace")
-    return str(found.get("errorMessage", "")) if isinstance(found, dict) else str(found)
+    return str(found.get("errorMessage") or "") if isinstance(found, dict) else str(found)
 
 
 def _first_bytes(text: str, size: int) -> str:

@@ -53,11 +53,12 @@ def before(event: QueuedEvent, config: FunctionConfig, now: float, passes: int) 
         now: seconds since the epoch.
         passes: how often this chain of events has been through the function already.
     """
-    if config.reserved_concurrency == 0:
-        return Over(State.FAILED, ZERO, event.attempts)
+    # The loop comes first: two functions without concurrency, each the other's destination, are one too.
     if passes >= limits.RECURSION_PASSES and config.recursive_loop == "Terminate":
         return Over(State.FAILED, RECURSION, event.attempts)
-    if _too_old(event, config, now):
+    if config.reserved_concurrency == 0:
+        return Over(State.FAILED, ZERO, event.attempts)
+    if _too_old(event, config, now, 0.0):
         return Over(State.FAILED, AGE, event.attempts)
     return None
 
@@ -72,22 +73,33 @@ def decide(event: QueuedEvent, result: Outcome | ServiceError, config: FunctionC
         now: seconds since the epoch.
     """
     if isinstance(result, ServiceError):
-        if 400 <= result.status < 500 and result.status != 429:  # it will be refused every time
+        if _for_good(result):
             return Over(State.FAILED, EXHAUSTED, event.attempts)
-        first, most = limits.BACKOFF
-        due = now + min(first * 2 ** min(event.refusals, 30), most)
-        again = Again(due, event.attempts, event.refusals + 1)
+        wait = _backoff(event.refusals)
+        again = Again(now + wait, event.attempts, event.refusals + 1)
     else:
         attempts = event.attempts + 1
         if result.failure is None:
             return Over(State.SUCCEEDED, SUCCESS, attempts)
         if attempts > _retries(event, config):
             return Over(State.FAILED, EXHAUSTED, attempts)
-        delays = limits.RETRY_DELAYS
-        again = Again(now + delays[min(attempts, len(delays)) - 1], attempts, 0)
-    if _too_old(event, config, again.due):
+        wait = _pause(attempts)
+        again = Again(now + wait, attempts, 0)
+    if _too_old(event, config, now, wait):
         return Over(State.FAILED, AGE, again.attempts)
     return again
+
+
+def _for_good(refusal: ServiceError) -> bool:
+    """Will it be refused every time?
+
+    D: AWS tries again after 429 and 5xx. O: after 404 and 409 too, since the function may be on its way back: hosts that
+    share a store are replaced one after the other. What is wrong with the request itself stays wrong.
+    """
+    return 400 <= refusal.status < 500 and refusal.status not in _PASSING
+
+
+_PASSING = (404, 409, 429)
 
 
 def _retries(event: QueuedEvent, config: FunctionConfig) -> int:
@@ -95,9 +107,29 @@ def _retries(event: QueuedEvent, config: FunctionConfig) -> int:
     return config.maximum_retry_attempts if own is None else own
 
 
-def _too_old(event: QueuedEvent, config: FunctionConfig, at: float) -> bool:
-    # An event that was delayed on purpose ages from when it was first due. A clock that goes back makes it younger,
-    # which ends nothing too early; every wait starts from `now`, so nothing stalls either.
+def _pause(attempts: int) -> float:
+    """Seconds before the next attempt: one minute, two, and on to five for schedules, which may have 185 retries."""
+    return min(limits.RETRY_FIRST * 2.0 ** min(attempts - 1, _DOUBLINGS), limits.BACKOFF[1])
+
+
+def _backoff(refusals: int) -> float:
+    """Seconds before what was refused so often is tried again."""
+    first, most = limits.BACKOFF
+    return min(first * 2.0 ** min(refusals, _DOUBLINGS), most)
+
+
+_DOUBLINGS = 30  # enough to reach any longest wait
+
+
+def _too_old(event: QueuedEvent, config: FunctionConfig, now: float, wait: float) -> bool:
+    """Will it have reached its age after ``wait`` seconds?
+
+    S: an event that may be 60 seconds old has no time for a retry after 60. One that was delayed on purpose ages from
+    when it was first due.
+    """
     own = event.maximum_event_age
     limit = config.maximum_event_age if own is None else own
-    return at - max(event.accepted_at, event.not_before) > limit
+    age = now - max(event.accepted_at, event.not_before)
+    if age < 0:  # the clock went back: what counts is how long it has been made to wait, so that it ends all the same
+        age = sum(map(_pause, range(1, event.attempts + 1))) + sum(map(_backoff, range(event.refusals)))
+    return age + wait >= limit

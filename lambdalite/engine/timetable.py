@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
-from lambdalite.engine.documents import timestamp
 from lambdalite.errors import ResourceConflict, UsageError
 from lambdalite.model.queued import QueuedEvent, invocation_lane
+from lambdalite.names import timestamp
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import math
 from types import MappingProxyType
@@ -28,6 +29,7 @@ def _target(given: Any) -> Any:
     return arn if isinstance(arn, str) and not hasattr(given, "deliver") else given
 
 
+_ROLES = ("on_success", "on_failure", "dead_letter")
 _TIERS = ("process", "strict", "inline")
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # B: ApplicationLogLevel
 
@@ -108,7 +110,7 @@ class FunctionConfig:
         """Pickle it as plain values: the read-only views of its mappings cannot be."""
         values = {field.name: getattr(self, field.name) for field in attrs.fields(FunctionConfig)}
         plain = {"environment": dict(self.environment), "tags": dict(self.tags)}
-        targets = {role: _spelled_target(values[role]) for role in ("on_success", "on_failure", "dead_letter")}
+        targets = {role: _spelled_target(values[role]) for role in _ROLES}
         return _rebuild_config, ({**values, **plain, **targets},)
 
 
@@ -198,12 +200,15 @@ def configure(options: Mapping[str, Any]) -> FunctionConfig:
     if faults:
         raise InvalidParameterValue(_summary(options.get("name"), faults))
     config = FunctionConfig(**options)
-    for role in ("on_success", "on_failure"):
-        target = getattr(config, role)
-        parts = names.split_function(target) if isinstance(target, str) else None
-        if parts is not None and parts[0] == config.name:
-            raise InvalidParameterValue("You can't specify the function as a destination for itself.")  # S
+    if any(_names(getattr(config, role), config.name) for role in _ROLES):
+        raise InvalidParameterValue("You can't specify the function as a destination for itself.")  # S
     return config
+
+
+def _names(target: Any, function: str) -> bool:
+    """Is the target this function, by name or ARN?"""
+    parts = names.split_function(target) if isinstance(target, str) else None
+    return parts is not None and parts[0] == function
 
 
 def _summary(name: Any, faults: list[str]) -> str:
@@ -341,22 +346,35 @@ def _reserved(option: str, value: Any) -> Iterable[str]:
 
 def _destination(option: str, value: Any) -> Iterable[str]:
     target = _target(value)
-    if target is None or callable(getattr(target, "deliver", None)):
-        return
     if isinstance(target, str):
-        if target.startswith("arn:") and ":lambda:" not in target:
-            service = target.split(":")[2] if target.count(":") > 2 else "?"
+        yield from _addressed(target)
+    elif target is not None:
+        deliver = getattr(target, "deliver", target)
+        if isinstance(target, type) or not callable(deliver):
             yield (
-                f"The destination ARN {target} is invalid. Destinations here are functions and Python callables; "
-                f"there is no {service} yet"
+                f"{option} takes a function, its name or ARN, an object with deliver(record), or a callable of one "
+                f"record, not {value!r}{' itself: make one of it' if isinstance(target, type) else ''}"
             )
-        elif names.split_function(target) is None:
-            yield f"The destination ARN {target} is invalid."  # S
-    elif not callable(target):
+        elif inspect.iscoroutinefunction(deliver):
+            yield (
+                f"{option}: {value!r} is asynchronous, and nobody would await it: give a plain callable, which is called "
+                "in a thread of its own"
+            )
+
+
+def _addressed(target: str) -> Iterable[str]:
+    """Faults of a name or ARN."""
+    parts = target.split(":")
+    if parts[0] == "arn" and len(parts) > _ARN_PARTS and parts[2] != "lambda":
         yield (
-            f"{option} takes a function, its name or ARN, an object with deliver(record), or a callable of one record, "
-            f"not {value!r}"
+            f"The destination ARN {target} is invalid. There is no {parts[2]} here: give a function, an object with "
+            "deliver(record), or a callable of one record"
         )
+    elif names.split_function(target) is None:
+        yield f"The destination ARN {target} is invalid."  # S
+
+
+_ARN_PARTS = 5  # colons in an ARN: arn:partition:service:region:account:resource
 
 
 def _paths(option: str, value: Any) -> Iterable[str]:
