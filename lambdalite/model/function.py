@@ -172,7 +172,8 @@ class Version:
 def _spelled(handler: Callable[..., Any]) -> str:
     """A handler as a handler string would spell it, for reading."""
     named = handler if hasattr(handler, "__qualname__") else type(handler)
-    return f"{named.__module__}.{named.__qualname__}"
+    module = getattr(named, "__module__", None)  # methods of built-in objects have none
+    return f"{module}.{named.__qualname__}" if module else named.__qualname__
 
 
 def _rebuild_version(

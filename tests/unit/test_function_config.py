@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from typing import Any
 
 import attrs
@@ -28,6 +29,38 @@ def refusal(**options: Any) -> str:
         configure({"name": "f", **options})
     return str(caught.value)
 
+
+class Box:
+    """A destination that keeps what it is given."""
+
+    def __init__(self) -> None:
+        self.records: list[Any] = []
+
+    def deliver(self, record: Any) -> None:
+        """Keep it."""
+        self.records.append(record)
+
+
+class FakeFunction:
+    """What a destination that is a Function has: an ARN; and it can be called."""
+
+    arn = "arn:aws:lambda:us-east-1:123456789012:function:other"
+
+    def __call__(self, event: Any, context: Any) -> None:
+        """Run the handler right here, which no destination may."""
+        raise AssertionError
+
+
+async def asynchronous(record: Any) -> None:
+    """A destination that somebody would have to await."""
+
+
+TAKES = "takes a function, its name or ARN, an object with deliver(record), or a callable of one record, not "
+GIVE = "give a function, an object with deliver(record), or a callable of one record"
+PLAIN = "give a plain callable, which is called in a thread of its own"
+ITSELF = "You can't specify the function as a destination for itself."
+ARN = "arn:aws:lambda:us-east-1:123456789012:function:"
+QUEUE = "arn:aws:sqs:us-east-1:123456789012:queue"
 
 # option, refused value, message
 REFUSED = [
@@ -93,6 +126,40 @@ REFUSED = [
     ("tags", {f"k{n}": "" for n in range(51)}, "tags: 51 tags; a function carries at most 50"),
     ("tags", {"": "v"}, "tags['']: keys have 1-128 characters, values 0-256"),
     ("tags", {"k": 1}, "tags['k'] must map a string to a string, not int 1"),
+    ("maximum_retry_attempts", 3, ONE + value(3, "maximumRetryAttempts", "have value less than or equal to 2")),
+    ("maximum_retry_attempts", -1, ONE + value(-1, "maximumRetryAttempts", "have value greater than or equal to 0")),
+    ("maximum_retry_attempts", None, "maximum_retry_attempts must be a whole number, not None (NoneType)"),
+    ("maximum_event_age", 59, ONE + value(59, "maximumEventAgeInSeconds", "have value greater than or equal to 60")),
+    (
+        "maximum_event_age",
+        21_601,
+        ONE + value(21_601, "maximumEventAgeInSeconds", "have value less than or equal to 21600"),
+    ),
+    ("maximum_event_age", 60.5, "maximum_event_age must be a whole number, not 60.5 (float)"),
+    ("recursive_loop", "Stop", ONE + value("Stop", "recursiveLoop", "satisfy enum value set: [Terminate, Allow]")),
+    ("on_success", "f", ITSELF),
+    ("on_failure", f"{ARN}f", ITSELF),
+    ("on_failure", f"{ARN}f:1", ITSELF),
+    ("dead_letter", "function:f", ITSELF),
+    ("on_success", "", "The destination ARN  is invalid."),
+    ("on_success", "no name", "The destination ARN no name is invalid."),
+    (
+        "on_success",
+        "arn:aws:lambda:us-east-1:1:function:g",
+        "The destination ARN arn:aws:lambda:us-east-1:1:function:g is invalid.",
+    ),
+    (
+        "on_failure",
+        QUEUE,
+        f"The destination ARN {QUEUE} is invalid. There is no sqs here: {GIVE}",
+    ),
+    ("on_failure", 7, f"on_failure {TAKES}7"),
+    ("dead_letter", Box, f"dead_letter {TAKES}{Box!r} itself: make one of it"),
+    (
+        "dead_letter",
+        asynchronous,
+        f"dead_letter: {asynchronous!r} is asynchronous, and nobody would await it: {PLAIN}",
+    ),
 ]
 
 
@@ -127,6 +194,16 @@ def test_every_option_has_a_refusal() -> None:
         ("network", True),
         ("tags", {"k" * 128: "v" * 256}),
         ("environment", {"AB": ""}),
+        ("maximum_retry_attempts", 0),
+        ("maximum_event_age", 60),
+        ("maximum_event_age", 21_600),
+        ("recursive_loop", "Allow"),
+        ("on_success", None),
+        ("on_success", "other"),
+        ("on_failure", f"{ARN}other:1"),
+        ("on_failure", print),
+        ("dead_letter", Box().deliver),
+        ("dead_letter", Box()),
     ],
 )
 def test_edge_is_taken(option: str, given: Any) -> None:
@@ -140,7 +217,7 @@ def test_all_faults_come_in_one_error() -> None:
 
     assert message.startswith("2 validation errors detected: Value '1' at 'memorySize'")
     assert "; Value '901' at 'timeout' failed" in message
-    assert " · unknown option 'colour': use one of architecture, cpu, description, " in message
+    assert " · unknown option 'colour': use one of architecture, cpu, dead_letter, description, " in message
     assert " · reuse must be True or False, not 'no' (str)" in message
 
 
@@ -168,3 +245,22 @@ def test_units_inside_are_bytes_and_shares() -> None:
     config = configure({"name": "f", "memory": 1769})
 
     assert (1769 * 1024 * 1024, 512 * 1024 * 1024, 1.0) == (config.memory_bytes, config.tmp_bytes, config.cpu_share)
+
+
+def test_function_as_a_destination_is_kept_as_its_arn() -> None:
+    """A Function is one that can be called, and is not: its name counts, whatever it is when the record comes."""
+    assert FakeFunction.arn == configure({"name": "f", "on_failure": FakeFunction()}).on_failure
+
+
+def test_function_is_refused_as_a_destination_for_itself() -> None:
+    """Given as a Function too."""
+    with pytest.raises(InvalidParameterValue, match="as a destination for itself"):
+        configure({"name": "other", "on_failure": FakeFunction()})
+
+
+def test_configuration_is_pickled_with_names_for_its_destinations() -> None:
+    """Outcomes travel between processes; the destinations' code does not."""
+    config = configure({"name": "f", "on_success": "g", "on_failure": Box(), "dead_letter": Box().records.append})
+    copy = pickle.loads(pickle.dumps(config))
+
+    assert ("g", f"{__name__}.Box", "list.append") == (copy.on_success, copy.on_failure, copy.dead_letter)
