@@ -7,6 +7,7 @@ their way. From there it is claimed like an event, and handed to its `Sink` unti
 from __future__ import annotations
 
 import json
+import uuid
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import attrs
@@ -89,6 +90,9 @@ class _CallableSink:
             raise UsageError(f"the destination {self._target!r} is asynchronous, and nobody awaits it here: {_PLAIN}")
 
 
+_NAMESPACE = uuid.UUID("b0b1f3f0-5d8e-5c0e-8a5e-3f0d5c6a7b81")  # ours alone
+
+
 class _FunctionSink:
     """A function's own queue: it is invoked asynchronously with the record.
 
@@ -102,7 +106,9 @@ class _FunctionSink:
         self._accept(
             self._name,
             record.body if record.attributes else documents.within(record.body, limits.EVENT_BYTES),
-            request_id=record.delivery_id,  # known already, if an earlier try got as far as this: then nothing is added
+            # Made of the record's own, which lies in the same store. Is it known already, because an earlier try got as
+            # far as this, then nothing is added.
+            request_id=str(uuid.uuid5(_NAMESPACE, record.delivery_id)),
             trace_id=record.trace_id,
             source=f"{_SOURCE}{record.request_id}",
             client_context=_custom(record.attributes),
