@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from typing import TYPE_CHECKING, NoReturn
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn, get_args
 
+import pytest
+
+from lambdalite import observe
 from lambdalite.observe.events import EnvironmentStarted, Event, InvocationDone, Observers, Throttled
 from lambdalite.observe.observatory import Observatory
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    import pytest
 
     from lambdalite.model.outcome import Outcome
 
@@ -105,6 +107,16 @@ def test_observatory_prints_a_tail_on_request(make: Make, capsys: pytest.Capture
     Observatory(tail=True).done(make(output=b"hello\n"))
 
     assert "f | hello\n" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", get_args(Event), ids=lambda kind: kind.__name__)
+def test_every_event_is_exported_and_on_the_page(kind: type) -> None:
+    """Its row in the how-to names each of its fields."""
+    page = (Path(__file__).parents[3] / "docs/howto/logs-metrics-bill.md").read_text(encoding="utf-8")
+    (row,) = [line for line in page.splitlines() if line.startswith(f"| `{kind.__name__}` |")]
+
+    assert getattr(observe, kind.__name__) is kind
+    assert [] == [field for field in kind._fields if f"`{field}`" not in row]
 
 
 def test_importing_observe_is_light() -> None:

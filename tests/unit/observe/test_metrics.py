@@ -117,6 +117,22 @@ def test_data_that_nobody_reads_does_not_pile_up() -> None:
     assert 0 == len(metrics._data)
 
 
+def test_queue_is_counted() -> None:
+    """What the queue receives, drops and fails to deliver, and how old events are, by function and together."""
+    metrics = Metrics()
+    for name in (
+        "AsyncEventsReceived", "AsyncEventsDropped", "DestinationDeliveryFailures", "DeadLetterErrors",
+        "RecursiveInvocationsDropped",
+    ):  # fmt: skip
+        metrics.put(name, 1, "f")
+        metrics.put(name, 1, "g")
+
+        assert ("Count", 1, 2) == (UNITS[name], metrics.get(name, "f"), metrics.get(name))
+    metrics.put("AsyncEventAge", 250.0, "f")
+
+    assert ("Milliseconds", 250.0) == (UNITS["AsyncEventAge"], metrics.get("AsyncEventAge", "f", "Maximum"))
+
+
 @pytest.mark.parametrize("name", ["Duration", "Invocations", "Throttles", "Nonsense"])
 def test_what_outcomes_tell_cannot_be_put(name: str) -> None:
     """Counting twice is refused."""
