@@ -3,6 +3,7 @@
 import json
 import multiprocessing
 import os
+import signal
 import socket
 
 from benchmarks import handlers
@@ -47,7 +48,9 @@ class BarePipe:
         return json.loads(self._take(self._sock))
 
     def close(self):
+        # Pools forked since then have inherited our end, so closing it tells the child nothing.
         self._sock.close()
+        os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
 
 
