@@ -16,7 +16,7 @@ from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lambdalite.runtime import context, faults, frames, handler, logs, marshal, sandbox, snapshot
+from lambdalite.runtime import context, faults, frames, handler, logs, marshal, private, sandbox, snapshot
 from lambdalite.runtime.faults import Fault
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from lambdalite.runtime.estate import Testament
     from lambdalite.runtime.template import Template
 
-__all__ = ["adopt", "init_fault", "sandbox_refusal", "save_coverage", "serve", "take_output"]
+__all__ = ["adopt", "init_fault", "no_place", "sandbox_refusal", "save_coverage", "serve", "take_output"]
 
 RESPONSE_BYTES = 6 * 1024 * 1024 + 100  # AWS's limit, checked here first and by the host again
 TRACE_CHARACTERS = 256 * 1024
@@ -82,6 +82,11 @@ def sandbox_refusal(error: sandbox.SandboxUnavailable) -> bytes:
     return frames.encode(frames.FAULT, json.dumps(meta).encode())
 
 
+def no_place(error: private.Unusable) -> bytes:
+    """The frame of a machine on which an environment finds no place."""
+    return frames.encode(frames.FAULT, json.dumps({"phase": "fork", "reason": str(error)}).encode())
+
+
 def logs_line(fault: Fault, request_id: str) -> str:
     """The log line of a fault, in the function's log format."""
     return logs.fault_line(fault, request_id, os.environ.get("AWS_LAMBDA_LOG_FORMAT", "Text"))[:TRACE_CHARACTERS]
@@ -119,6 +124,9 @@ def serve(
         applied = sandbox.enter_environment(template.plan)
     except sandbox.SandboxUnavailable as error:
         channel.sendall(sandbox_refusal(error))
+        return 1
+    except private.Unusable as error:
+        channel.sendall(no_place(error))
         return 1
     testament.enter()
     os.register_at_fork(after_in_child=channel.close)  # a forked child of the handler's must not hold the channel

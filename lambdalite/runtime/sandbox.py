@@ -139,6 +139,7 @@ def enter_template(plan: Plan) -> dict[str, Any]:
     Raises:
         SandboxUnavailable: tier "strict" and a primitive failed although it had been found to work.
         OSError: tier "process", likewise.
+        private.Unusable: no mounts, and TMPDIR is of no use.
     """
     if plan.entered:
         return plan.applied
@@ -189,6 +190,7 @@ def enter_environment(plan: Plan) -> dict[str, Any]:
     Raises:
         SandboxUnavailable: tier "strict" and a primitive failed although it had been found to work.
         OSError: tier "process", likewise.
+        private.Unusable: no mounts, and TMPDIR is of no use.
     """
     enter_template(plan)
     if not plan.linux:

@@ -20,7 +20,7 @@ import sys
 from time import perf_counter
 from typing import Any
 
-from lambdalite.runtime import environment, estate, frames, handler, logs, sandbox, snapshot
+from lambdalite.runtime import environment, estate, frames, handler, logs, private, sandbox, snapshot
 from lambdalite.runtime.faults import Fault
 from lambdalite.runtime.reaper import Reaper
 
@@ -107,6 +107,9 @@ class Template:
             sandbox.enter_template(self.plan)
         except sandbox.SandboxUnavailable as error:
             self.refusal = environment.sandbox_refusal(error)
+            return None
+        except private.Unusable as error:
+            self.refusal = environment.no_place(error)
             return None
         logs.configure(self.spec["config"])
         return self.init() if self.spec["snapshot"] else None

@@ -283,6 +283,52 @@ def test_private_directory_is_removed_when_its_owner_is_gone(tmp_path: Path) -> 
     assert {"living": True, "removed": True, "left": []} == found
 
 
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody whom modes stop")
+def test_private_directory_that_was_locked_up_is_removed() -> None:
+    """Directories that a handler made inaccessible do not stop whoever cleans up; what links point to stays as it is."""
+    found = finish("""
+        import tempfile
+        root = tempfile.mkdtemp(dir="/tmp")
+        os.chmod(root, 0o777)
+        from lambdalite.runtime import private
+        import shutil
+        os.seteuid(65534)
+        other = os.path.join(root, "other")
+        os.mkdir(other, 0o755)
+        path = private.claim(root, "token", None)
+        os.makedirs(os.path.join(path, "locked", "up"))
+        os.symlink(other, os.path.join(path, "locked", "link"))
+        os.chmod(os.path.join(path, "locked", "up"), 0)
+        os.chmod(os.path.join(path, "locked"), 0)
+        private.remove(root, "token", os.getpid())
+        tell(left=os.listdir(root), mode=os.stat(other).st_mode & 0o777)
+        os.seteuid(0)
+        shutil.rmtree(root)
+    """)
+
+    assert {"left": ["other"], "mode": 0o755} == found
+
+
+@pytest.mark.skipif(os.getuid() != 0, reason="only root can become somebody whom modes stop")
+def test_private_directory_is_made_under_any_umask() -> None:
+    """A umask that takes everything away from everybody does not take it from us."""
+    found = finish("""
+        import shutil, tempfile
+        root = tempfile.mkdtemp(dir="/tmp")
+        os.chmod(root, 0o777)
+        from lambdalite.runtime import private
+        os.seteuid(65534)
+        os.umask(0o777)
+        signal.alarm(10)
+        path = private.claim(root, "token", None)
+        tell(mode=os.stat(path).st_mode & 0o777)
+        os.seteuid(0)
+        shutil.rmtree(root)
+    """)
+
+    assert {"mode": 0o700} == found
+
+
 def test_probe_tries_everything() -> None:
     """Every primitive has its verdict, with the means or with the reason."""
     from lambdalite.runtime import probe

@@ -106,6 +106,37 @@ def test_strict_says_what_is_missing() -> None:
     assert "/tmp" in lines[2]
 
 
+@pytest.mark.parametrize("reuse", [False, True], ids=["fresh", "reused"])
+@pytest.mark.parametrize(
+    ("directory", "reason"),
+    [("/nonexistent/lambdalite", "No such file"), ("relative", "not absolute"), ("/proc", "/proc/lambdalite-tmp-")],
+)
+def test_useless_tmpdir_is_refused_by_name(directory: str, reason: str, reuse: bool) -> None:
+    """Without namespaces environments need TMPDIR: the caller is told what is wrong with it, and what to do."""
+    code = (
+        "import sys; sys.path.insert(0, sys.argv[1])\n"
+        "import lambdalite, shop\n"
+        "with lambdalite.App() as app:\n"
+        "    function = app.function(shop.echo, reuse=sys.argv[2] == 'True')\n"
+        "    for _ in range(2):\n"
+        "        try:\n"
+        "            function.invoke(7)\n"
+        "        except lambdalite.ServiceException as error:\n"
+        "            print(error)\n"
+    )
+    environment = {**os.environ, "LAMBDALITE_NAMESPACES": "off", "TMPDIR": directory}
+    command = [sys.executable, "-c", code, str(Path(__file__).parent), str(reuse)]
+
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=50, check=False)
+
+    lines = done.stdout.splitlines()
+    assert (2, "") == (len(lines), done.stderr)
+    for line in lines:
+        assert f"TMPDIR is {directory!r}" in line
+        assert reason in line
+        assert "set TMPDIR to the absolute path" in line
+
+
 def test_snapshot_hooks_run(app: App, tmp_path: Path) -> None:
     """Registered with AWS's package: before the template is frozen, and after each fork."""
     pytest.importorskip("snapshot_restore_py")
