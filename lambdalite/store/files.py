@@ -1,0 +1,174 @@
+"""A store's file: looked at before it is touched, made if it is not there, refused if it is not ours."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import stat
+from typing import NoReturn
+
+from lambdalite.errors import UsageError
+from lambdalite.store import schema
+
+__all__ = ["PATIENCE", "connect", "prepare"]
+
+#: Seconds that a lock of another process is waited for.
+PATIENCE = 5.0
+
+_MAGIC = b"SQLite format 3\x00"
+_SYNCHRONOUS = {"power-loss": "FULL", "process-crash": "NORMAL"}
+
+
+def connect(path: str | None, durability: str) -> sqlite3.Connection:
+    """A connection to a store, in our way of using SQLite; the caller sees to it that one thread at a time uses it."""
+    connection = sqlite3.connect(
+        ":memory:" if path is None else path, timeout=PATIENCE, isolation_level=None, check_same_thread=False,
+        cached_statements=256,
+    )  # fmt: skip
+    connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+    connection.execute("PRAGMA journal_size_limit = 67108864")
+    connection.execute("PRAGMA cache_size = -8192")
+    return connection
+
+
+def prepare(path: str, durability: str) -> None:
+    """Make a file ready for use: look at it, make or migrate it.
+
+    Raises:
+        UsageError: it cannot be a store; it is left as it is.
+    """
+    _look_at(path)
+    try:
+        connection = connect(path, durability)
+        try:
+            _bring_up(connection, path)
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        _refuse_error(path, error)
+
+
+def build(connection: sqlite3.Connection) -> int:
+    """Make an empty database a store, or bring it up to date, unless somebody has; the version it has now."""
+    if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
+        connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version < schema.VERSION:
+            schema.migrate(connection, version)
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+    return int(connection.execute("PRAGMA user_version").fetchone()[0])
+
+
+def _bring_up(connection: sqlite3.Connection, path: str) -> None:
+    version = build(connection)
+    if version > schema.VERSION:
+        _refuse_newer(path, version)
+    for _ in range(100):  # another process may be doing the same; each try waits for it
+        try:
+            if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
+                return
+        except sqlite3.OperationalError as error:
+            if not (error.sqlite_errorname or "").startswith("SQLITE_BUSY"):
+                raise
+        connection.execute("BEGIN EXCLUSIVE")
+        connection.execute("COMMIT")
+    raise UsageError(f"store {path}: its file system lets SQLite keep no write-ahead log. Put it on a local disk")
+
+
+def _look_at(path: str) -> None:
+    """Refuse what is no store of ours, without changing anything."""
+    parent = os.path.dirname(path) or "."
+    if not os.path.isdir(parent):
+        raise UsageError(f"store {path}: there is no directory {parent}. Make it first, or name another path")
+    try:
+        found = os.stat(path)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise UsageError(f"store {path}: it cannot be looked at: {error.strerror}. Check its permissions") from error
+    if not stat.S_ISREG(found.st_mode):
+        kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
+        raise UsageError(f"store {path}: it is {kind}. Name a file, such as {os.path.join(path, 'jobs.db')}")
+    if found.st_size:
+        _look_into(path, found.st_size)
+
+
+def _look_into(path: str, size: int) -> None:
+    try:
+        with open(path, "rb") as file:
+            head = file.read(100)
+    except OSError as error:
+        raise UsageError(f"store {path}: it cannot be read: {error.strerror}. Check its permissions") from error
+    if len(head) < 100 or not head.startswith(_MAGIC):
+        raise UsageError(f"store {path}: it is no SQLite database, and was left as it is. Name another path")
+    application, version = int.from_bytes(head[68:72], "big"), int.from_bytes(head[60:64], "big")
+    if application == schema.APPLICATION_ID and version > schema.VERSION:
+        _refuse_newer(path, version)
+    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal"):
+        wanted = application == schema.APPLICATION_ID  # what is inside is known only with its log: SQLite's business
+        tables: set[str] = set() if wanted else {"?"}
+    else:
+        page = int.from_bytes(head[16:18], "big")
+        page = 65_536 if page == 1 else page
+        if int.from_bytes(head[28:32], "big") * page > size:
+            _refuse_damaged(path, f"{size} bytes are left of {int.from_bytes(head[28:32], 'big') * page}")
+        tables = _tables(path)
+        wanted = application == schema.APPLICATION_ID or (not application and not tables)
+    if not wanted:
+        raise UsageError(
+            f"store {path}: it is another program's SQLite database (application id {application}, tables"
+            f" {', '.join(sorted(tables)) or 'none'}), and was left as it is. Name another path"
+        )
+    if version and tables and not tables >= schema.TABLES:
+        _refuse_damaged(path, f"tables are missing: {', '.join(sorted(schema.TABLES - tables))}")
+
+
+def _tables(path: str) -> set[str]:
+    """Names of tables, read without locks, so that no file appears beside."""
+    from urllib.parse import quote
+
+    try:
+        connection = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1", uri=True)
+        try:
+            names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+            if "events" in names:
+                connection.execute("SELECT * FROM events ORDER BY 1 LIMIT 1").fetchall()
+            return {name for name in names if not name.startswith("sqlite_")}
+        finally:
+            connection.close()
+    except sqlite3.Error as error:
+        _refuse_error(path, error)
+
+
+def _refuse_newer(path: str, version: int) -> NoReturn:
+    raise UsageError(
+        f"store {path}: it is of version {version}, written by a newer lambdalite; this one knows up to"
+        f" {schema.VERSION}. Upgrade lambdalite; the file was left as it is"
+    )
+
+
+def _refuse_damaged(path: str, what: str) -> NoReturn:
+    raise UsageError(
+        f"store {path}: it is damaged ({what}), and was left as it is. Restore it from a copy, or move it away: a new one"
+        " is then made"
+    )
+
+
+def _refuse_error(path: str, error: sqlite3.Error) -> NoReturn:
+    code = getattr(error, "sqlite_errorname", "") or ""
+    if code.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        _refuse_damaged(path, str(error))
+    told = {
+        "SQLITE_READONLY": "it can only be read. Make the file and its directory writable",
+        "SQLITE_CANTOPEN": "it cannot be opened. Check the permissions of the file and its directory",
+        "SQLITE_BUSY": f"another process has kept it locked for {PATIENCE:g} s. See who holds it open",
+        "SQLITE_FULL": "the disk is full. Free some space",
+    }
+    text = next((text for key, text in told.items() if code.startswith(key)), "SQLite refuses it")
+    raise UsageError(f"store {path}: {text} ({code or type(error).__name__}: {error})") from error

@@ -1,0 +1,265 @@
+"""What else a store is asked: to look, to count, to change by hand, to forget. In SQL, on the caller's connection."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lambdalite.model.queued import QueueStatistics, State
+from lambdalite.store import claims
+from lambdalite.store.rows import EVENT, Lanes, event_of
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Iterable, Sequence
+
+    from lambdalite.model.queued import QueuedEvent
+
+__all__ = [
+    "advance",
+    "cancel",
+    "find",
+    "fired",
+    "hand_back",
+    "holds",
+    "listed",
+    "prunable",
+    "prune",
+    "purge",
+    "redrive",
+    "renew",
+    "retry_now",
+    "statistics",
+]
+
+_AT_ONCE = 1_000  # O: rows changed in one transaction
+_LEASE = "(SELECT owner FROM hosts WHERE hosts.id = events.host), (SELECT lease_until FROM hosts WHERE hosts.id = events.host)"
+_WAITS = "state = CASE WHEN grp IS NULL THEN 0 ELSE 2 END"
+
+
+# --- claims -----------------------------------------------------------------------------------------------------------
+
+
+def holds(connection: sqlite3.Connection, host: int) -> bool:
+    """Has a host claimed anything?"""
+    row = connection.execute("SELECT 1 FROM events INDEXED BY running WHERE state = 3 AND host = ?", (host,)).fetchone()
+    return row is not None
+
+
+def renew(connection: sqlite3.Connection, owner: str, until: float) -> None:
+    """Keep all claims of a host."""
+    connection.execute("UPDATE hosts SET lease_until = ? WHERE owner = ?", (until, owner))
+
+
+def hand_back(connection: sqlite3.Connection, owner: str, ids: Sequence[str] | None) -> int:
+    """Make claimed events ready again; how many."""
+    host = claims.host_of(connection, owner)
+    if host is None:
+        return 0
+    if ids is None:
+        rows = connection.execute(
+            f"UPDATE events SET {_WAITS}, host = NULL WHERE state = 3 AND host = ? RETURNING lane, grp", (host,)
+        ).fetchall()
+        connection.execute("DELETE FROM hosts WHERE id = ?", (host,))
+    else:
+        rows = []
+        for one in ids:
+            rows += connection.execute(
+                f"UPDATE events SET {_WAITS}, host = NULL WHERE id = ? AND state = 3 AND host = ? RETURNING lane, grp",
+                (one, host),
+            ).fetchall()
+    _regroup(connection, rows)
+    return len(rows)
+
+
+def _regroup(connection: sqlite3.Connection, rows: Iterable[tuple[int, str | None]]) -> None:
+    claims.regroup(connection, {(lane, group) for lane, group in rows if group is not None})
+
+
+# --- schedules --------------------------------------------------------------------------------------------------------
+
+
+def fired(connection: sqlite3.Connection, schedule: str) -> float | None:
+    """Up to which instant a schedule has been dealt with."""
+    row = connection.execute("SELECT fired FROM schedules WHERE name = ?", (schedule,)).fetchone()
+    return None if row is None else float(row[0])
+
+
+def advance(connection: sqlite3.Connection, schedule: str, expected: float | None, instant: float) -> bool:
+    """Compare and set."""
+    if expected is None:
+        cursor = connection.execute("INSERT OR IGNORE INTO schedules VALUES (?, ?)", (schedule, instant))
+    else:
+        cursor = connection.execute(
+            "UPDATE schedules SET fired = ? WHERE name = ? AND fired = ?", (instant, schedule, expected)
+        )
+    return cursor.rowcount > 0
+
+
+# --- looking ----------------------------------------------------------------------------------------------------------
+
+
+def find(
+    connection: sqlite3.Connection, lanes: Lanes, where: str, values: Sequence[Any], limit: int
+) -> list[QueuedEvent]:
+    """Events that fit, in order of acceptance."""
+    rows = connection.execute(
+        f"SELECT {EVENT}, {_LEASE} FROM events WHERE {where} ORDER BY seq LIMIT ?", (*values, limit)
+    )
+    return [event_of(row, lanes.name(connection, row[2]), row[23] or "", row[24] or 0.0) for row in rows.fetchall()]
+
+
+def listed(
+    connection: sqlite3.Connection,
+    lanes: Lanes,
+    function: str | None,
+    state: State | None,
+    records: bool,
+    limit: int,
+    after: int,
+) -> list[QueuedEvent]:
+    """See `Store.list`."""
+    where, values = "seq > ?", [after]
+    marks = _numbers(connection, function, records)
+    where += f" AND lane IN ({','.join(map(str, marks))})"
+    if state is not None:
+        where += f" AND state = {int(state)}"
+    return find(connection, lanes, where, values, limit)
+
+
+def _numbers(connection: sqlite3.Connection, function: str | None, records: bool | None) -> list[int]:
+    """Lanes of a function (or all), of events or of records (or both)."""
+    rows = connection.execute("SELECT id, function, role FROM lanes").fetchall()
+    return [
+        number
+        for number, its, role in rows
+        if (function is None or its == function) and (records is None or bool(role) == records)
+    ]
+
+
+def statistics(connection: sqlite3.Connection, function: str | None) -> QueueStatistics:
+    """Counts, each by running over an index."""
+    events, records = set(_numbers(connection, function, False)), set(_numbers(connection, function, True))
+    counts: dict[State, int] = dict.fromkeys(State, 0)
+    deliveries, undelivered, first = 0, 0, None
+    for state, query in _COUNTS:
+        for lane, count, oldest in connection.execute(query):
+            if lane in events:
+                counts[state] += count
+                first = oldest if first is None else oldest if oldest is not None and oldest < first else first
+            elif lane in records:
+                deliveries += count if not state.final else 0
+                undelivered += count if state is State.FAILED else 0
+    dues = [due for lane, due in connection.execute(claims.LOOK) if due is not None and lane in events | records]
+    accepted = (
+        None
+        if first is None
+        else connection.execute("SELECT accepted_at FROM events WHERE seq = ?", (first,)).fetchone()
+    )
+    return QueueStatistics(
+        **{state.name.lower(): count for state, count in counts.items()},
+        deliveries=deliveries, undelivered=undelivered, next_due=min(dues, default=None),
+        oldest=None if accepted is None else accepted[0],
+    )  # fmt: skip
+
+
+_COUNTS = (
+    (State.READY, "SELECT lane, count(*), min(seq) FROM events INDEXED BY ready WHERE state = 0 GROUP BY lane"),
+    (State.WAITING, "SELECT lane, count(*), min(seq) FROM events INDEXED BY waiting WHERE state = 1 GROUP BY lane"),
+    (State.BLOCKED, "SELECT lane, count(*), min(seq) FROM events INDEXED BY grouped WHERE grp IS NOT NULL AND state = 2 GROUP BY lane"),
+    (State.RUNNING, "SELECT lane, count(*), min(seq) FROM events INDEXED BY running WHERE state = 3 GROUP BY lane"),
+    *(
+        (state, f"SELECT lane, count(*), NULL FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = {int(state)} GROUP BY lane")
+        for state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
+    ),
+)  # fmt: skip
+
+
+# --- changing by hand -------------------------------------------------------------------------------------------------
+
+
+def cancel(connection: sqlite3.Connection, request_id: str, now: float) -> int:
+    """Take an event back; how many."""
+    rows = connection.execute(
+        "UPDATE events SET state = 6, finished_at = ? WHERE id = ? AND state IN (0, 1, 2) RETURNING lane, grp",
+        (now, request_id),
+    ).fetchall()
+    _regroup(connection, rows)
+    return len(rows)
+
+
+def retry_now(connection: sqlite3.Connection, request_id: str, now: float) -> int:
+    """Make a waiting event due; how many."""
+    rows = connection.execute(
+        f"UPDATE events SET {_WAITS}, due = ? WHERE id = ? AND state = 1 RETURNING lane, grp", (now, request_id)
+    ).fetchall()
+    _regroup(connection, rows)
+    return len(rows)
+
+
+def redrive(connection: sqlite3.Connection, now: float, function: str | None, request_id: str | None) -> int:
+    """Accept some failed events again, last in line; how many."""
+    if request_id is not None:
+        found = connection.execute("SELECT seq FROM events WHERE id = ? AND state = 5", (request_id,)).fetchall()
+    else:
+        lanes = _numbers(connection, function, False)
+        found = connection.execute(
+            "SELECT seq FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = 5"
+            f" AND lane IN ({','.join(map(str, lanes))}) LIMIT ?",
+            (_AT_ONCE,),
+        ).fetchall()
+    rows = []
+    for (number,) in sorted(found):
+        last = connection.execute("SELECT max(seq) FROM events").fetchone()[0]
+        rows += connection.execute(
+            f"UPDATE events SET seq = ?, {_WAITS}, accepted_at = ?, due = ?, not_before = ?, attempts = 0, refusals = 0,"
+            " finished_at = NULL, condition = '', failure = '', answer = x'' WHERE seq = ? RETURNING lane, grp",
+            (last + 1, now, now, now, number),
+        ).fetchall()
+        connection.execute("UPDATE bodies SET seq = ? WHERE seq = ?", (last + 1, number))
+    _regroup(connection, rows)
+    return len(rows)
+
+
+def purge(connection: sqlite3.Connection, function: str | None, state: State | None) -> int:
+    """Forget some events that do not run; how many."""
+    lanes = ",".join(map(str, _numbers(connection, function, None)))
+    wanted = "state <> 3" if state is None else f"state = {int(state)} AND state <> 3"
+    found = connection.execute(
+        f"SELECT seq FROM events WHERE lane IN ({lanes}) AND {wanted} LIMIT ?", (_AT_ONCE,)
+    ).fetchall()
+    return _forget(connection, [number for (number,) in found])
+
+
+# --- forgetting -------------------------------------------------------------------------------------------------------
+
+_OLD = "SELECT seq FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = ? AND lane = ? AND finished_at < ? LIMIT ?"
+
+
+def _old(connection: sqlite3.Connection, before: float, failed_before: float, limit: int) -> list[int]:
+    found: list[int] = []
+    limits = ((State.SUCCEEDED, before), (State.CANCELLED, before), (State.FAILED, failed_before))
+    for lane in _numbers(connection, None, None):
+        for state, moment in limits:
+            if len(found) < limit:
+                rows = connection.execute(_OLD, (int(state), lane, moment, limit - len(found)))
+                found += [number for (number,) in rows]
+    return found
+
+
+def prunable(connection: sqlite3.Connection, before: float, failed_before: float) -> bool:
+    """Is there anything to prune?"""
+    return bool(_old(connection, before, failed_before, 1))
+
+
+def prune(connection: sqlite3.Connection, before: float, failed_before: float, limit: int) -> int:
+    """Forget what is over and old; how many."""
+    return _forget(connection, _old(connection, before, failed_before, limit))
+
+
+def _forget(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
+    groups: list[tuple[int, str | None]] = []
+    for number in numbers:
+        groups += connection.execute("DELETE FROM events WHERE seq = ? RETURNING lane, grp", (number,)).fetchall()
+    connection.executemany("DELETE FROM bodies WHERE seq = ?", [(number,) for number in numbers])
+    _regroup(connection, groups)
+    return len(numbers)

@@ -1,0 +1,117 @@
+"""Events as rows, and rows as events."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from lambdalite.model.queued import QueuedEvent, State
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Sequence
+
+__all__ = ["EVENT", "INSERT", "Lanes", "event_of", "insert"]
+
+#: Larger payloads are kept apart: a row is rewritten whole when it is claimed and when it is settled.
+_APART = 2_048
+
+#: What `event_of` reads.
+EVENT = (
+    "seq, id, lane, state, rank, due, grp, attempts, refusals, accepted_at, not_before, finished_at, condition, failure,"
+    " retries, max_age, arn, trace_id, client_context, source, attributes,"
+    " CASE big WHEN 0 THEN payload ELSE (SELECT bodies.payload FROM bodies WHERE bodies.seq = events.seq) END, answer"
+)
+
+INSERT = (
+    "INSERT OR IGNORE INTO events (id, lane, state, rank, due, grp, attempts, refusals, accepted_at, not_before,"
+    " finished_at, condition, failure, retries, max_age, arn, trace_id, client_context, source, attributes, big, payload,"
+    " answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+)
+
+_STATES = tuple(State)
+_READY, _WAITING, _BLOCKED = int(State.READY), int(State.WAITING), int(State.BLOCKED)
+
+
+class Lanes:
+    """What is known of the lanes table. Only what is committed is remembered; lanes are never removed.
+
+    Thread-safe: dicts that only grow, each change one operation.
+    """
+
+    __slots__ = ("_last", "ids", "names")
+
+    def __init__(self) -> None:
+        self.ids: dict[tuple[str, str, str], int] = {}
+        self.names: dict[int, tuple[str, str, str]] = {}
+        self._last = 0
+
+    def refresh(self, connection: sqlite3.Connection) -> None:
+        """Learn what is new; on a connection without uncommitted changes."""
+        rows = connection.execute("SELECT id, lane, function, role FROM lanes WHERE id > ? ORDER BY id", (self._last,))
+        for number, *names in rows.fetchall():
+            key = (names[0], names[1], names[2])
+            self.names[number] = key
+            self.ids[key] = number
+            self._last = max(self._last, number)
+
+    def number(self, connection: sqlite3.Connection, key: tuple[str, str, str]) -> int:
+        """The number of a lane; a new lane gets one, inside the caller's transaction."""
+        found = self.ids.get(key)
+        if found is None:
+            connection.execute("INSERT OR IGNORE INTO lanes (lane, function, role) VALUES (?, ?, ?)", key)
+            row = connection.execute(
+                "SELECT id FROM lanes WHERE lane = ? AND function = ? AND role = ?", key
+            ).fetchone()
+            found = int(row[0])
+        return found
+
+    def name(self, connection: sqlite3.Connection, number: int) -> tuple[str, str, str]:
+        """Lane, function and role of a number."""
+        found = self.names.get(number)
+        if found is None:
+            row = connection.execute("SELECT lane, function, role FROM lanes WHERE id = ?", (number,)).fetchone()
+            found = (row[0], row[1], row[2])
+        return found
+
+
+def event_of(row: Sequence[Any], names: tuple[str, str, str], owner: str = "", lease_until: float = 0.0) -> QueuedEvent:
+    """An event from a row of `EVENT`."""
+    return QueuedEvent(
+        sequence=row[0], request_id=row[1], lane=names[0], function=names[1], role=names[2], state=_STATES[row[3]],
+        priority=-row[4], due=row[5], group=row[6], attempts=row[7], refusals=row[8], accepted_at=row[9],
+        not_before=row[10], finished_at=row[11], condition=row[12], failure=row[13], maximum_retry_attempts=row[14],
+        maximum_event_age=row[15], arn=row[16], trace_id=row[17], client_context=row[18], source=row[19],
+        attributes=row[20], payload=row[21], answer=row[22], owner=owner, lease_until=lease_until,
+    )  # fmt: skip
+
+
+def insert(
+    connection: sqlite3.Connection, lanes: Lanes, events: Sequence[QueuedEvent]
+) -> tuple[int, set[tuple[int, str]]]:
+    """Store new events in order; how many were new, and the groups that have grown."""
+    rows = [_row(event, lanes.number(connection, (event.lane, event.function, event.role))) for event in events]
+    if not any(event.group is not None or len(event.payload) > _APART for event in events):
+        return connection.executemany(INSERT, rows).rowcount, set()
+    new, groups = 0, set()
+    for event, row in zip(events, rows, strict=True):
+        cursor = connection.execute(INSERT, row)
+        if cursor.rowcount < 1:
+            continue
+        new += 1
+        if row[19]:
+            connection.execute("INSERT INTO bodies VALUES (?, ?)", (cursor.lastrowid, event.payload))
+        if event.group is not None:
+            groups.add((row[1], event.group))
+    return new, groups
+
+
+def _row(event: QueuedEvent, lane: int) -> tuple[Any, ...]:
+    """For `INSERT`. One of a group starts blocked: whether it may go at once is decided for the whole group."""
+    big = len(event.payload) > _APART
+    state = _WAITING if event.due > event.accepted_at else _READY if event.group is None else _BLOCKED
+    return (
+        event.request_id, lane, state, -event.priority, event.due, event.group, event.attempts, event.refusals,
+        event.accepted_at, event.not_before, event.condition, event.failure, event.maximum_retry_attempts,
+        event.maximum_event_age, event.arn, event.trace_id, event.client_context, event.source,
+        event.attributes, int(big), b"" if big else event.payload, event.answer,
+    )  # fmt: skip

@@ -1,0 +1,359 @@
+"""The store, on SQLite: a file shared by processes, or memory. See `interface` for what it promises.
+
+Two connections: one writes, through `Committer`; one reads beside it (WAL readers wait for nobody). In memory they are the
+same. A file is let go before the host forks, and opened anew on next use on either side: SQLite's locks do not survive
+a fork.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import threading
+import weakref
+from contextlib import contextmanager
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from lambdalite.clock import monotonic
+from lambdalite.errors import ServiceException, UsageError
+from lambdalite.model.queued import QueueStatistics, State
+from lambdalite.store import claims, faults, files, keeping
+from lambdalite.store.commit import Committer
+from lambdalite.store.interface import Claim
+from lambdalite.store.rows import Lanes, insert
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+    from lambdalite.model.queued import QueuedEvent, Settlement
+
+__all__ = ["SqlStore"]
+
+_CHECK = 1.0  # O: seconds of real time between looks whether other hosts of this machine are still there
+_STORES: weakref.WeakSet[SqlStore] = weakref.WeakSet()
+_ABANDONED: list[Any] = []  # a parent's connections in a forked child: neither used nor closed, so kept for ever
+
+
+class SqlStore:
+    """Events in a SQLite file, or in memory.
+
+    Args:
+        path: of the file; made if it is not there. None: memory.
+        durability: ``"power-loss"``: what is accepted is on the disk; ``"process-crash"``: it is with the operating
+            system, so it survives any end of this process, but the last moments may be missing after a power cut (the
+            file stays whole). Memory survives neither.
+
+    Raises:
+        UsageError: the file cannot be a store; it is left as it is.
+    """
+
+    def __init__(self, path: str | os.PathLike[str] | None = None, durability: str = "power-loss") -> None:
+        if durability not in {"power-loss", "process-crash"}:
+            raise UsageError(f"durability is 'power-loss' or 'process-crash', not {durability!r}")
+        self._path = None if path is None else os.path.abspath(os.fsdecode(path))
+        self._durability = durability
+        self._watchers: tuple[Callable[[], None], ...] = ()
+        self._closed = False
+        self._begin()
+        with self._reading():  # refuse now what cannot be used
+            _STORES.add(self)
+
+    def _begin(self) -> None:
+        self._pid = os.getpid()
+        self._write_lock, self._read_lock = threading.RLock(), threading.RLock()
+        self._writer: sqlite3.Connection | None = None  # owned by who holds _write_lock
+        self._reader: sqlite3.Connection | None = None  # owned by who holds _read_lock
+        self._identity: tuple[int, int] | None = None
+        self._lanes = Lanes()
+        self._version: int | None = None
+        self._foreign = False  # another process has written, and nobody was told yet
+        self._sample = False  # the next commit is to find out
+        self._checked = -_CHECK
+        self._committer = Committer(self._writing, self._committed)
+        if self._path is None:
+            self._read_lock = self._write_lock
+
+    @property
+    def name(self) -> str:
+        """What messages call it."""
+        return "in memory" if self._path is None else self._path
+
+    def __repr__(self) -> str:
+        return f"SqlStore({self._path!r}, durability={self._durability!r})"
+
+    # --- connections ----------------------------------------------------------------------------------------------
+
+    @contextmanager
+    def _writing(self) -> Iterator[sqlite3.Connection]:
+        with self._write_lock:
+            yield self._open_writer()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sqlite3.Connection]:
+        try:
+            with self._read_lock:
+                yield self._open_reader()
+        except sqlite3.Error as error:
+            raise faults.refused(error, self.name, files.PATIENCE) from error
+
+    def _open_writer(self) -> sqlite3.Connection:
+        if self._writer is None:
+            self._writer = self._connect()
+            if self._path is None:
+                self._reader = self._writer
+            self._version = _data_version(self._writer)
+        self._still_there()
+        return self._writer
+
+    def _open_reader(self) -> sqlite3.Connection:
+        if self._path is None:
+            return self._open_writer()
+        if self._reader is None:
+            self._reader = self._connect()
+            self._lanes.refresh(self._reader)
+        self._still_there()
+        return self._reader
+
+    def _connect(self) -> sqlite3.Connection:
+        if self._closed:
+            raise UsageError(f"the store {self.name} is closed: make a new App, or keep it open around its use")
+        if self._path is None:
+            connection = files.connect(None, self._durability)
+            files.build(connection)
+            return connection
+        if self._identity is None:
+            files.prepare(self._path, self._durability)
+            self._identity = _identity(self._path)
+        return files.connect(self._path, self._durability)
+
+    def _still_there(self) -> None:
+        if self._path is not None and _identity(self._path) != self._identity:
+            raise ServiceException(
+                f"the store {self.name} was deleted, or replaced by another file, while it was in use: nothing can be"
+                " kept any more. Put it back if it was moved; else start again, and keep handlers away from it"
+            )
+
+    def _committed(self, connection: sqlite3.Connection) -> None:
+        """After a commit, by who made it."""
+        self._lanes.refresh(connection)
+        if self._sample:
+            self._sample = False
+            self._take_sample(connection)
+
+    def _take_sample(self, connection: sqlite3.Connection) -> None:
+        version = _data_version(connection)
+        if version != self._version:
+            self._version, self._foreign = version, True
+
+    def _submit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+        try:
+            return self._committer.submit(work)
+        except sqlite3.Error as error:
+            raise faults.refused(error, self.name, files.PATIENCE) from error
+
+    def _stir(self) -> None:
+        for callback in self._watchers:
+            callback()
+
+    # --- the engine's side ----------------------------------------------------------------------------------------
+
+    def put(self, events: Sequence[QueuedEvent]) -> int:
+        new: int = self._submit(partial(self._put, events))
+        if new:
+            self._stir()
+        return new
+
+    def _put(self, events: Sequence[QueuedEvent], connection: sqlite3.Connection) -> int:
+        new, groups = insert(connection, self._lanes, events)
+        claims.regroup(connection, groups)
+        return new
+
+    def turn(
+        self, settlements: Sequence[Settlement], rooms: Mapping[str, int], limit: int, now: float, owner: str,
+        lease: float,
+    ) -> Claim:  # fmt: skip
+        asked = claims.Asked(settlements, rooms, limit, now, owner, lease)
+        check = self._is_time_to_check()
+        if not settlements:
+            with self._reading() as connection:
+                found = claims.look(connection, self._lanes, asked, check=check)
+            if found.idle:
+                return Claim((), (), found.next_due)
+        events, lost, next_due, stirred = self._submit(
+            partial(claims.work, lanes=self._lanes, asked=asked, check=check)
+        )
+        if stirred:
+            self._stir()
+        return Claim(tuple(events), tuple(lost), next_due)
+
+    def _is_time_to_check(self) -> bool:
+        if self._path is None:  # nobody else can have claimed anything
+            return False
+        moment = monotonic()
+        if moment - self._checked < _CHECK:
+            return False
+        self._checked = moment
+        return True
+
+    def renew(self, owner: str, now: float, lease: float) -> None:
+        with self._reading() as connection:
+            host = claims.host_of(connection, owner)
+            if host is None or not keeping.holds(connection, host):
+                return
+        self._submit(partial(keeping.renew, owner=owner, until=now + lease))
+
+    def hand_back(self, owner: str, request_ids: Iterable[str] | None = None) -> int:
+        ids = None if request_ids is None else list(request_ids)
+        count: int = self._submit(partial(keeping.hand_back, owner=owner, ids=ids))
+        if count:
+            self._stir()
+        return count
+
+    def fired(self, schedule: str) -> float | None:
+        with self._reading() as connection:
+            return keeping.fired(connection, schedule)
+
+    def fire(self, schedule: str, expected: float | None, instant: float, events: Sequence[QueuedEvent]) -> bool:
+        done: bool = self._submit(partial(self._fire, schedule, expected, instant, events))
+        if done and events:
+            self._stir()
+        return done
+
+    def _fire(
+        self, schedule: str, expected: float | None, instant: float, events: Sequence[QueuedEvent],
+        connection: sqlite3.Connection,
+    ) -> bool:  # fmt: skip
+        if not keeping.advance(connection, schedule, expected, instant):
+            return False
+        self._put(events, connection)
+        return True
+
+    def changed(self) -> bool:
+        if self._path is None or self._closed:
+            return False
+        if self._write_lock.acquire(blocking=False):
+            try:
+                self._take_sample(self._open_writer())
+            except sqlite3.Error as error:
+                raise faults.refused(error, self.name, files.PATIENCE) from error
+            finally:
+                self._write_lock.release()
+        else:  # somebody is writing: he will see
+            self._sample = True
+        foreign, self._foreign = self._foreign, False
+        return foreign
+
+    def watch(self, callback: Callable[[], None]) -> None:
+        self._watchers = (*self._watchers, callback)
+
+    # --- everybody's side -----------------------------------------------------------------------------------------
+
+    def get(self, request_id: str) -> QueuedEvent | None:
+        with self._reading() as connection:
+            found = keeping.find(connection, self._lanes, "id = ?", (request_id,), 1)
+        return found[0] if found else None
+
+    def list(
+        self, *, function: str | None = None, state: State | None = None, records: bool = False, limit: int = 100,
+        after: int = 0,
+    ) -> tuple[QueuedEvent, ...]:  # fmt: skip
+        with self._reading() as connection:
+            return tuple(keeping.listed(connection, self._lanes, function, state, records, limit, after))
+
+    def statistics(self, function: str | None = None) -> QueueStatistics:
+        with self._reading() as connection:
+            return keeping.statistics(connection, function)
+
+    def cancel(self, request_id: str, now: float) -> bool:
+        return self._change(partial(keeping.cancel, request_id=request_id, now=now)) > 0
+
+    def retry_now(self, request_id: str, now: float) -> bool:
+        return self._change(partial(keeping.retry_now, request_id=request_id, now=now)) > 0
+
+    def redrive(self, now: float, *, function: str | None = None, request_id: str | None = None) -> int:
+        return self._repeat(partial(keeping.redrive, now=now, function=function, request_id=request_id))
+
+    def purge(self, *, function: str | None = None, state: State | None = None) -> int:
+        return self._repeat(partial(keeping.purge, function=function, state=state))
+
+    def prune(self, before: float, failed_before: float, limit: int = 1000) -> int:
+        with self._reading() as connection:
+            if not keeping.prunable(connection, before, failed_before):
+                return 0
+        count: int = self._submit(partial(keeping.prune, before=before, failed_before=failed_before, limit=limit))
+        self._shrink()
+        return count
+
+    def _change(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        count: int = self._submit(work)
+        if count:
+            self._stir()
+        return count
+
+    def _repeat(self, work: Callable[[sqlite3.Connection], int]) -> int:
+        """Piece by piece until nothing is left, so that others get their turn in between."""
+        total = 0
+        while count := self._change(work):
+            total += count
+        return total
+
+    def _shrink(self) -> None:
+        """Give a little of what is free back to the file system."""
+        with self._writing() as connection:
+            connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
+
+    # --- end ------------------------------------------------------------------------------------------------------
+
+    def close(self) -> None:
+        with self._write_lock, self._read_lock:
+            self._closed = True
+            self._let_go()
+
+    def _let_go(self) -> None:
+        for connection in {self._writer, self._reader} - {None}:
+            connection.close()
+        self._writer = self._reader = None
+
+    def before_fork(self) -> None:
+        """Let go of the file, and keep everybody away from it until the fork is done."""
+        self._write_lock.acquire()
+        self._read_lock.acquire()
+        if self._path is not None:
+            self._let_go()
+
+    def after_fork_in_parent(self) -> None:
+        """Go on."""
+        self._read_lock.release()
+        self._write_lock.release()
+
+    def after_fork(self) -> None:
+        """In a forked child: begin anew; a file is opened on next use, memory is empty."""
+        if self._pid != os.getpid():
+            _ABANDONED.append((self._writer, self._reader))
+            self._begin()
+
+
+def _data_version(connection: sqlite3.Connection) -> int:
+    return int(connection.execute("PRAGMA data_version").fetchone()[0])
+
+
+def _identity(path: str) -> tuple[int, int] | None:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _each(step: str) -> Callable[[], None]:
+    def call() -> None:
+        for store in list(_STORES):
+            getattr(store, step)()
+
+    return call
+
+
+os.register_at_fork(
+    before=_each("before_fork"), after_in_parent=_each("after_fork_in_parent"), after_in_child=_each("after_fork")
+)
