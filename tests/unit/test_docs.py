@@ -67,6 +67,8 @@ def test_every_option_of_a_function_has_its_row() -> None:
         ("timeout", *limits.TIMEOUT),
         ("ephemeral_storage", *limits.EPHEMERAL_STORAGE_MIB),
         ("init_timeout", *limits.INIT_TIMEOUT),
+        ("maximum_retry_attempts", *limits.RETRY_ATTEMPTS),
+        ("maximum_event_age", *limits.EVENT_AGE),
     ],
 )
 def test_ranges_are_the_real_ones(option: str, low: float, high: float) -> None:
@@ -75,7 +77,18 @@ def test_ranges_are_the_real_ones(option: str, low: float, high: float) -> None:
 
 
 @pytest.mark.parametrize(
-    "option", ["memory", "timeout", "ephemeral_storage", "init_timeout", "log_format", "log_level"]
+    "option",
+    [
+        "memory",
+        "timeout",
+        "ephemeral_storage",
+        "init_timeout",
+        "log_format",
+        "log_level",
+        "maximum_retry_attempts",
+        "maximum_event_age",
+        "recursive_loop",
+    ],
 )
 def test_defaults_are_the_real_ones(option: str) -> None:
     """The documented default of an option is the one that is used."""
