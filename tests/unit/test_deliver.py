@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -16,6 +16,9 @@ from lambdalite.limits import EVENT_BYTES
 from lambdalite.model.function import Version, configure
 from lambdalite.model.queued import QueuedEvent, State
 from lambdalite.names import function_arn
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
 
 NOW = 1_793_613_600.0
 ANSWERED = Over(State.SUCCEEDED, "Success", 1)
@@ -237,14 +240,29 @@ def test_destination_that_is_gone_is_said() -> None:
         sink_for(None, Queues().accept)
 
 
+def test_destination_that_cannot_be_named_is_said() -> None:
+    """A function's name has letters, digits, - and _."""
+    with pytest.raises(UsageError, match="no destination here is called 'no name'"):
+        sink_for("no name", Queues().accept)
+
+
 async def _later() -> None:
     """What nobody will await."""
 
 
-def test_asynchronous_answer_is_refused() -> None:
+class Promise:
+    """What somebody would have to await, and cannot close."""
+
+    def __await__(self) -> Iterator[None]:
+        """Nothing to wait for."""
+        yield
+
+
+@pytest.mark.parametrize("answer", [_later, Promise])
+def test_asynchronous_answer_is_refused(answer: Callable[[], object]) -> None:
     """A record is not lost because nobody awaited its delivery."""
     with pytest.raises(UsageError, match="is asynchronous, and nobody awaits it here: give a plain callable"):
-        given(lambda _: _later())
+        given(lambda _: answer())
 
 
 # --- what comes of trying -----------------------------------------------------------------------------------------

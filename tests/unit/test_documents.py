@@ -160,6 +160,7 @@ def test_record_too_large_for_its_destination_drops_payloads() -> None:
     assert "responsePayload" not in json.loads(without_answer)
     assert "e" * 500 == json.loads(without_answer)["requestPayload"]
     assert {"version", "timestamp", "requestContext", "responseContext"} == set(json.loads(without_both))
+    assert without_both == within(document, 10)  # no less can be told
 
 
 # --- dead letters -------------------------------------------------------------------------------------------------
