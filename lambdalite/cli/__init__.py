@@ -1,15 +1,14 @@
 """The command line: ``lambdalite invoke | doctor | demo``.
 
 Answers go to standard output and nothing else does; logs and remarks go to standard error. Exit status: 0 done, 1 the
-function failed (or a scene of the demo, or the tier that doctor was asked about), 2 the request was refused, 130
-interrupted.
+function failed (or a scene of the demo, or the tier that doctor was asked about), 2 the request was refused, 74
+standard output is full or closed, 130 interrupted.
 """
 
 from __future__ import annotations
 
 import argparse
 import io
-import os
 import sys
 from typing import TYPE_CHECKING
 
@@ -117,41 +116,42 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _main(argv: Sequence[str] | None) -> int:
-    options = parser().parse_args(argv)
-    from lambdalite.errors import FunctionError, LambdaliteError
+    from lambdalite.cli import streams
 
-    _open_standard_streams()
+    if not streams.open_standard_streams():
+        return streams.lose("it is closed")
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # an arrow that the terminal does not know ends nothing
     try:
-        return _run(options)
-    except BrokenPipeError:
-        _close_stdout()
+        return _obey(argv)
+    except BrokenPipeError:  # the reader of our output has gone
+        streams.close_stdout()
         return 1
+    except OSError as error:
+        if not streams.is_lost(error):
+            raise
+        return streams.lose(error.strerror or str(error))
+
+
+def _obey(argv: Sequence[str] | None) -> int:
+    try:
+        options = parser().parse_args(argv)
+    except SystemExit:
+        sys.stdout.flush()  # of --help and --version
+        raise
+    from lambdalite.errors import FunctionError, LambdaliteError
+
+    try:
+        return _run(options)
     except LambdaliteError as error:
         print(f"lambdalite: {error}", file=sys.stderr)
         return 1 if isinstance(error, FunctionError) else 2
-
-
-def _open_standard_streams() -> None:
-    """See to it that descriptors 0 to 2 are open: else a socket of ours could become "standard error" (sh: ``2>&-``)."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:  # the kernel gives the lowest free one
-        os.set_inheritable(fd, True)
-    os.close(fd)
-    sys.stdout = sys.stdout or os.fdopen(1, "w", closefd=False)
-    sys.stderr = sys.stderr or os.fdopen(2, "w", closefd=False)
 
 
 def _run(options: argparse.Namespace) -> int:
     from importlib import import_module
 
     status = import_module(f"lambdalite.cli.{options.command}").run(options)
-    sys.stdout.flush()  # here, where a reader that has gone is expected
+    sys.stdout.flush()  # here, where a reader that has gone and a full disk are expected
     return int(status)
-
-
-def _close_stdout() -> None:
-    """The reader of our output has gone: let the interpreter's last flush at exit go nowhere, without a complaint."""
-    with open(os.devnull, "wb") as nowhere:
-        os.dup2(nowhere.fileno(), sys.stdout.fileno())

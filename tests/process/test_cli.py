@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -148,6 +149,33 @@ def test_closed_standard_streams_hurt_nothing(here: Path) -> None:
     done = subprocess.run(["sh", "-c", shell], cwd=here, capture_output=True, text=True, timeout=50, check=False)
 
     assert (0, '"512"\n', "") == (done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device that is always full: Linux")
+@pytest.mark.parametrize("unbuffered", ["", "1"], ids=["buffered", "unbuffered"])
+@pytest.mark.parametrize(
+    "words", [("doctor", "--isolation", "inline"), ("invoke", "shop:decorated", "--quiet"), ("demo",), ("--version",)]
+)
+def test_full_standard_output_is_one_line(here: Path, words: tuple[str, ...], unbuffered: str) -> None:
+    """What cannot be written is said in one line, and the exit status is EX_IOERR."""
+    if unbuffered and words == ("--version",):
+        pytest.skip("argparse keeps to itself what it cannot write")
+    command, environment = [sys.executable, "-m", "lambdalite", *words], {**os.environ, "PYTHONUNBUFFERED": unbuffered}
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(
+            command, cwd=here, env=environment, stdout=full, stderr=subprocess.PIPE, text=True, timeout=50, check=False
+        )
+
+    said = "lambdalite: cannot write to standard output: No space left on device\n"
+    assert (74, said) == (done.returncode, done.stderr)
+
+
+def test_closed_standard_output_runs_nothing(here: Path) -> None:
+    """With standard output closed (``>&-``) nobody could read the answer: that is said, before anything runs."""
+    shell = f"exec {sys.executable} -m lambdalite invoke shop:double -e event.json >&-"
+    done = subprocess.run(["sh", "-c", shell], cwd=here, capture_output=True, text=True, timeout=50, check=False)
+
+    assert (74, "lambdalite: cannot write to standard output: it is closed\n") == (done.returncode, done.stderr)
 
 
 def test_invoke_of_a_failing_function_exits_1(here: Path) -> None:
