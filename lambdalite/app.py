@@ -119,7 +119,7 @@ class App(Serving):
         self._lock = threading.Lock()  # guards _supervisor, _closed, _revision
         self._supervisor: Supervisor | None = None
         self._closing = self._closed = False
-        self.leave: Callable[[], None] | None = None
+        self._leave: Callable[[], None] | None = None
         self._revision = 0
         self._kept = False
         self._keeper: threading.Thread | None = None
@@ -423,8 +423,8 @@ class App(Serving):
             if self._closing:
                 return
             self._closing = True
-        if self.leave is not None:
-            self.leave()
+        if self._leave is not None:
+            self._leave()
         self._background.close(grace)
         with self._lock:
             self._closed = True

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambdalite.engine.queue import Queue
 from lambdalite.engine.timetable import Timetable
-from lambdalite.errors import UsageError
+from lambdalite.errors import ResourceNotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -67,6 +67,21 @@ class Background:
 
         return open_store(self._where, durability=self._durability)
 
+    def use_store(self, path: str | os.PathLike[str]) -> None:
+        """Another file than was said first.
+
+        Raises:
+            UsageError: the store is open already.
+        """
+        if self.queue.opened:
+            raise UsageError("this App has used its store already: choose another one before anything is sent")
+        self._where = path
+
+    @property
+    def path(self) -> str | None:
+        """The store's file, if it is one."""
+        return os.fspath(self._where) if isinstance(self._where, (str, os.PathLike)) else None
+
     # --- the service ----------------------------------------------------------------------------------------------
 
     def begin(self) -> None:
@@ -118,7 +133,9 @@ class Background:
 
     def _accept(self, name: str, payload: bytes, **options: Any) -> str:
         """For destinations that are functions: by name, as the function is now."""
-        version = self._functions()[name]
+        version = self._functions().get(name)
+        if version is None:
+            raise ResourceNotFound(f"Function not found: {name}")
         return self.queue.accept(version, payload, **options)
 
     def wake(self) -> None:

@@ -47,7 +47,7 @@ def stay(app: Serving, grace: float) -> None:
 
     before: dict[int, Any] = {number: signal.signal(number, hear) for number in _SIGNALS}
     try:
-        app.leave = lambda: told.put(0)
+        app._leave = lambda: told.put(0)  # noqa: SLF001 - two halves of one thing
         app.start()
         told.get()
         app.close(grace=grace)

@@ -10,6 +10,7 @@ from lambdalite.errors import UsageError
 from lambdalite.functions import Function
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Callable
     from typing import Self
 
@@ -30,7 +31,7 @@ class Serving:
 
     _background: Background
     #: Called when the App begins to close: how `run_forever` learns of it.
-    leave: Callable[[], None] | None
+    _leave: Callable[[], None] | None
 
     if TYPE_CHECKING:
 
@@ -69,6 +70,20 @@ class Serving:
             raise UsageError(f"event {request_id} is for {event.function}, which is no function of this App")
         return SentEvent(self[event.function], request_id, self.queue)
 
+    def use_store(self, path: str | os.PathLike[str]) -> None:
+        """Keep events and schedules in this file, whatever ``store=`` said: for whoever runs an App made elsewhere.
+
+        Raises:
+            UsageError: something has been sent already.
+        """
+        self._open()
+        self._background.use_store(path)
+
+    @property
+    def store_path(self) -> str | None:
+        """The store's file; None: in memory, or a Store of your own."""
+        return self._background.path
+
     @property
     def queue(self) -> Queue:
         """The asynchronous queue: list, cancel, retry, purge, redrive."""
@@ -87,23 +102,27 @@ class Serving:
 
         Args:
             expression: ``rate(…)``, ``cron(…)`` with AWS's six fields, or ``at(…)``.
-            options: see `lambdalite.schedules.Schedule`: ``name`` (the function's by default), ``timezone``, ``start``,
-                ``end``, ``flexible_minutes``, ``input``, ``missed``, ``enabled``, and retries of their own.
+            options: see `lambdalite.schedules.Schedule`: ``name`` (by default made of the function's and of what is given
+                here), ``timezone``, ``start``, ``end``, ``flexible_minutes``, ``input``, ``missed``, ``enabled``, and retries of their own.
 
         Raises:
             InvalidParameterValue: in AWS's words.
             ResourceConflict: the name is taken.
         """
-        from lambdalite.schedules import schedule
+        from lambdalite.schedules import default_name, schedule
 
         self._open()
+        schedule(
+            expression, **{"name": "checked-now", **options}
+        )  # at the line that says it, and not when it decorates
 
         def decorate(function: Function[E, A]) -> Function[E, A]:
             if not isinstance(function, Function):
                 raise UsageError(
                     f"on_schedule takes a function: put it above @app.function, not above {function!r} alone"
                 )
-            self._background.timetable.add(schedule(expression, **{"name": function.name, **options}), function.name)
+            name = default_name(function.name, expression, options)
+            self._background.timetable.add(schedule(expression, **{"name": name, **options}), function.name)
             self._background.scheduled()
             return function
 

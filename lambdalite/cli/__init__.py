@@ -1,8 +1,8 @@
-"""The command line: ``lambdalite invoke | doctor | demo``.
+"""The command line: ``lambdalite invoke | run | queue | doctor | demo``.
 
 Answers go to standard output and nothing else does; logs and remarks go to standard error. Exit status: 0 done, 1 the
-function failed (or a scene of the demo, or the tier that doctor was asked about), 2 the request was refused, 74
-standard output is full or closed, 130 interrupted.
+function failed (or a scene of the demo, or the tier that doctor was asked about; or it was too late to cancel), 2 the
+request was refused, 74 standard output is full or closed, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ __all__ = ["main"]
 _EPILOG = """examples:
   lambdalite invoke shop.orders:paid -e event.json
   echo '{"n": 1}' | lambdalite invoke handlers.py:double -e - --timeout 2
+  lambdalite run shop.jobs:app --store jobs.db
+  lambdalite queue --store jobs.db list --state failed
   lambdalite doctor --isolation strict
   lambdalite demo
 """
@@ -37,6 +39,18 @@ _INVOKE_EXAMPLES = """examples:
   lambdalite invoke shop.orders:paid --json-report 2>report.json
 """
 
+_RUN_EXAMPLES = """examples:
+  lambdalite run shop.jobs:app
+  lambdalite run shop.jobs --store jobs.db --grace 60
+"""
+
+_QUEUE_EXAMPLES = """examples:
+  lambdalite queue --store jobs.db stats
+  lambdalite queue --store jobs.db list --state failed --json | jq .request_id
+  lambdalite queue --store jobs.db redrive --function charge
+  LAMBDALITE_STORE=jobs.db lambdalite queue peek 4a7c61a4-6a2c-4f0c-9be4-0b0d8d9c2a11
+"""
+
 _DOCTOR_EXAMPLES = """examples:
   lambdalite doctor
   lambdalite doctor --isolation strict || echo 'no strict isolation here'
@@ -51,7 +65,8 @@ _DEMO_EXAMPLES = """examples:
 
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
-    from lambdalite import __version__
+    from lambdalite import __version__, limits
+    from lambdalite.cli.queue import add_arguments as add_queue
 
     made = argparse.ArgumentParser(
         prog="lambdalite",
@@ -64,6 +79,15 @@ def parser() -> argparse.ArgumentParser:
     _add_invoke(
         _command(commands, "invoke", "run a handler once: its answer alone on standard output", _INVOKE_EXAMPLES)
     )
+    serve = _command(commands, "run", "serve an App's queue and schedules until told to stop", _RUN_EXAMPLES)
+    serve.add_argument("app", metavar="MODULE[:APP]", help="where the App is; APP may be left out if there is one only")
+    serve.add_argument("--store", metavar="FILE", help="keep events and schedules there, whatever the App says")
+    serve.add_argument(
+        "--grace", type=float, default=limits.STOP_GRACE, metavar="SECONDS",
+        help=f"how long what is under way may take at the end; {limits.STOP_GRACE:g} if left out",
+    )  # fmt: skip
+    serve.add_argument("-q", "--quiet", action="store_true", help="no logs of handlers")
+    add_queue(_command(commands, "queue", "look into a store and put it in order", _QUEUE_EXAMPLES))
     doctor = _command(
         commands, "doctor", "what is enforced on this machine, how, and what to do to get more", _DOCTOR_EXAMPLES
     )

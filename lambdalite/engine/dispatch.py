@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lambdalite.clock import Clock
-    from lambdalite.engine.queue import Queue
+    from lambdalite.engine.queue import Queue, Waiter
     from lambdalite.engine.timetable import Timetable
     from lambdalite.model.function import FunctionConfig, Version
     from lambdalite.model.outcome import Outcome
@@ -135,6 +135,7 @@ class Dispatcher:
 
     async def _turn(self) -> None:
         asked, self._asked = self._asked, []
+        waiters = self._queue.waiters() if self._clock.manual else ()
         self._woken = anyio.Event()
         settled, self._settled = self._settled, []
         rooms, limit = self._rooms()
@@ -148,7 +149,7 @@ class Dispatcher:
         self._tell(settled, claim)
         for event in claim.events:
             self._take(event)
-        self._answer(asked)
+        self._answer(asked, waiters)
         if not self._settled and not self._woken.is_set() and not self._asked:
             await self._sleep(full=len(claim.events) >= limit)
 
@@ -399,14 +400,13 @@ class Dispatcher:
         self._asked.append(question)
         self.wake()
 
-    def _answer(self, asked: list[Question]) -> None:
+    def _answer(self, asked: list[Question], waiters: tuple[Waiter, ...]) -> None:
         if not self._idle():
             self._asked += asked
             return
         for question in asked:
             question.answer(None)
-        if self._clock.manual:
-            self._queue.idle()
+        self._queue.idle(waiters)
 
     def _idle(self) -> bool:
         busy = self._running or self._delivering or self._settled

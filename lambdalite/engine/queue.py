@@ -25,10 +25,10 @@ if TYPE_CHECKING:
     from lambdalite.store.interface import Store
     from lambdalite.workers.waiting import Plan
 
-__all__ = ["Queue"]
+__all__ = ["Queue", "Waiter"]
 
 
-class _Waiter:
+class Waiter:
     """Somebody who waits until an event is over."""
 
     __slots__ = ("event", "stuck", "turn")
@@ -55,7 +55,7 @@ class Queue:
         self._open_store, self._clock, self._observatory, self._start = open_store, clock, observatory, start
         self._lock = threading.Lock()  # guards everything below
         self._store: Store | None = None
-        self._waiters: dict[str, list[_Waiter]] = {}
+        self._waiters: dict[str, list[Waiter]] = {}
         #: How to make the service look at the waiters again; set while it runs.
         self.poke: Callable[[], None] | None = None
 
@@ -170,7 +170,7 @@ class Queue:
         Raises:
             UsageError: it is not known; or nothing will happen to it until somebody moves the clock.
         """
-        waiter = _Waiter(None if timeout is None else monotonic() + timeout)
+        waiter = Waiter(None if timeout is None else monotonic() + timeout)
         with self._lock:
             self._waiters.setdefault(request_id, []).append(waiter)
         try:
@@ -212,11 +212,17 @@ class Queue:
         for waiter in found:
             waiter.turn.give()
 
-    def idle(self) -> None:
-        """Nothing happens until somebody moves the clock: say so to those who wait."""
+    def waiters(self) -> tuple[Waiter, ...]:
+        """Who waits at this moment."""
         with self._lock:
-            found = [waiter for waiters in self._waiters.values() for waiter in waiters]
-        for waiter in found:
+            return tuple(waiter for waiters in self._waiters.values() for waiter in waiters)
+
+    def idle(self, waiters: Iterable[Waiter]) -> None:
+        """Nothing happens until somebody moves the clock: say so to those who waited before that was looked into.
+
+        Not to those who came since: what they wait for may have been stored since, too.
+        """
+        for waiter in waiters:
             waiter.stuck = True
             waiter.turn.give()
 
@@ -283,10 +289,7 @@ class Queue:
         """Let go of the store; who waits is told."""
         with self._lock:
             store, self._store = self._store, None
-            waiters = [waiter for waiters in self._waiters.values() for waiter in waiters]
-        for waiter in waiters:
-            waiter.stuck = True
-            waiter.turn.give()
+        self.idle(self.waiters())
         if store is not None:
             store.close()
 

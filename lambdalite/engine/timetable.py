@@ -119,6 +119,8 @@ class Timetable:
         last = store.fired(name)
         if last is None:
             last = now if store.fire(name, None, now, ()) else store.fired(name)
+        elif not entry.schedule.enabled and store.fire(name, last, now, ()):
+            last = now  # what passes while it is disabled is not missed
         self._advance(entry, now if last is None else last)
 
     def _advance(self, entry: Entry, last: float) -> None:

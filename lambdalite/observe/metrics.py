@@ -42,12 +42,6 @@ UNITS: Mapping[str, str] = MappingProxyType(
         "DestinationDeliveryFailures": "Count",
         "DeadLetterErrors": "Count",
         "RecursiveInvocationsDropped": "Count",
-        "AsyncEventsReceived": "Count",
-        "AsyncEventAge": "Milliseconds",  # from acceptance to an attempt
-        "AsyncEventsDropped": "Count",  # ended without an answer, whether a destination heard of it or not
-        "DestinationDeliveryFailures": "Count",
-        "DeadLetterErrors": "Count",
-        "RecursiveInvocationsDropped": "Count",
         "ColdStarts": "Count",  # ours: invocations that waited for an init
         "OutOfMemory": "Count",  # ours
         "Timeouts": "Count",  # ours

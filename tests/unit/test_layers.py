@@ -27,6 +27,7 @@ MAY_IMPORT = {
     "clock": set(),
     "runtime": {"errors"},
     "patterns": {"errors"},
+    "schedules": {"errors"},
     "observe": LEAVES,
     "model": LEAVES | {"observe"},
     "workers": LEAVES | {"model", "runtime"},
@@ -56,7 +57,7 @@ MAY_IMPORT = {
     "default": {"app"},
     "demo": set(),
     "pytest_plugin": {"app", "clock", "errors", "observe", "workers"},
-    "cli": LEAVES | {"__init__", "app", "demo", "functions", "model", "observe"},
+    "cli": LEAVES | {"__init__", "app", "demo", "functions", "model", "observe", "store"},
     "__main__": {"cli"},
     "__init__": {"runtime"},
 }
