@@ -111,7 +111,9 @@ def _rows(config: FunctionConfig, report: dict[str, Any], applied: dict[str, Any
     )
     memory = str(report.get("memory", "sampling"))
     enforced = not memory.startswith("not enforced")
-    gap = "; memory files written and never mapped are not seen by sampling" if enforced else ""
+    gap = (
+        "; what lies in pipes, in sockets, and in memory files that nobody has open is not counted" if enforced else ""
+    )
     yield Mechanism("memory", enforced=enforced, how=memory + gap)
     if config.cpu == "aws":
         yield Mechanism("cpu share", enforced=True, how=str(report.get("cpu", "SIGSTOP and SIGCONT")))

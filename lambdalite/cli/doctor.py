@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import os
 import platform
+import subprocess
 import sys
+import textwrap
 from typing import TYPE_CHECKING, Any
 
 from lambdalite import __version__
@@ -13,6 +15,7 @@ from lambdalite.app import App
 from lambdalite.cli.hints import hint
 from lambdalite.cli.paint import Paint
 from lambdalite.errors import LambdaliteError, SandboxUnavailable
+from lambdalite.runtime import probe
 
 if TYPE_CHECKING:
     import argparse
@@ -26,14 +29,13 @@ def run(options: argparse.Namespace) -> int:
     """Print a table for each tier; 1 if the one tier that was asked for is not available."""
     tiers = [options.isolation] if options.isolation else ["process", "strict", "inline"]
     found: dict[str, Any] = {tier: survey(tier) for tier in tiers}
+    offered = kernel()
     if options.json:
-        print(
-            json.dumps(
-                {"machine": machine(), "tiers": {tier: _as_json(item) for tier, item in found.items()}}, indent=2
-            )
-        )
+        tiers_ = {tier: _as_json(item) for tier, item in found.items()}
+        print(json.dumps({"machine": machine(), "tiers": tiers_, "kernel": offered}, indent=2))
     else:
         _print(found)
+        print_kernel(offered, Paint(sys.stdout))
     failed = any(isinstance(item, LambdaliteError) for item in found.values())
     return 1 if failed and options.isolation else 0
 
@@ -45,6 +47,14 @@ def survey(tier: str) -> Enforcement | LambdaliteError:
             return app.enforcement()
     except LambdaliteError as error:
         return error
+
+
+def kernel() -> dict[str, dict[str, Any]]:
+    """What this machine offers, each primitive tried; a single entry, ``probe``, if trying failed."""
+    try:
+        return probe.capabilities()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        return {"probe": {"available": False, "how": "", "reason": str(error)}}
 
 
 def machine() -> dict[str, str]:
@@ -93,3 +103,24 @@ def print_table(item: Enforcement, paint: Paint) -> None:
         more = hint(one, item.tier, root=_is_root())
         if more:
             print(f"  {'':12}  {'':<{width}}  {paint.dim(more)}")
+
+
+def print_kernel(offered: dict[str, dict[str, Any]], paint: Paint) -> None:
+    """What was found in a paragraph; a line for each primitive that was not, with what the system said."""
+    there = [_in_words(name, str(one["how"])) for name, one in offered.items() if one["available"]]
+    print(f"\n{paint.bold('this machine offers')}")
+    print(
+        textwrap.fill(
+            " · ".join(there) or "nothing of what was tried", 110, initial_indent="  ", subsequent_indent="  "
+        )
+    )
+    for name, one in offered.items():
+        if not one["available"]:
+            print(f"  {paint.yellow('not')} {name.replace('_', ' ')}: {one['reason']}")
+
+
+def _in_words(name: str, how: str) -> str:
+    """The version, where there are several; else the name says it."""
+    if name == "landlock" or name.startswith("cgroup"):
+        return f"{name.replace('_', ' ')} ({how.split(',', maxsplit=1)[0]})"
+    return name.replace("_", " ")

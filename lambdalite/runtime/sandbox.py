@@ -334,6 +334,8 @@ def _describe_signals(plan: Plan) -> dict[str, Any]:
 def _describe_privileges(plan: Plan) -> dict[str, Any]:
     if not plan.linux:
         return _entry(False, "", f"not enforced: {sys.platform} has no capabilities to drop")
-    filter_ = f"no system-call filter: {plan.no_filter}" if plan.no_filter else ""
+    gaps = [f"no system-call filter: {plan.no_filter}"] if plan.no_filter else []
+    if not plan.fence.abi and not place.pid_namespace:
+        gaps.append("memory of the user's other processes can be reached through /proc: no PID namespace, no Landlock")
     how = "no capabilities, no_new_privs" + ("" if plan.no_filter else ", seccomp")
-    return _entry(True, how, filter_)
+    return _entry(True, how, "; ".join(gaps))

@@ -235,6 +235,8 @@ def test_doctor_names_a_mechanism_for_every_limit() -> None:
     assert not any(
         limit["enforced"] for name, limit in told["tiers"]["inline"]["limits"].items() if name != "concurrency"
     )
+    assert all(one["how"] or one["reason"] for one in told["kernel"].values())
+    assert "landlock" in told["kernel"]
 
 
 def test_doctor_prints_a_table() -> None:
@@ -243,6 +245,7 @@ def test_doctor_prints_a_table() -> None:
 
     assert 0 == done.returncode
     assert "enforced      timeout" in done.stdout
+    assert done.stdout.index("enforced      timeout") < done.stdout.index("\nthis machine offers\n")
     assert "\x1b[" not in done.stdout
 
 

@@ -340,6 +340,7 @@ def test_older_kernels_without_namespaces(host: dict[str, Any], abi: int) -> Non
     assert (True, "seccomp") == (applied["signals"]["enforced"], applied["signals"]["how"])
     assert applied["filesystem"]["enforced"] is bool(abi)
     assert ("truncate" in applied["filesystem"]["detail"]) is (abi in {1, 2})
+    assert ("through /proc" in applied["privileges"]["detail"]) is not bool(abi)
 
 
 def test_older_kernels_with_namespaces(host: dict[str, Any]) -> None:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambdalite.cli import main, parser
+from lambdalite.cli import doctor, main, parser
+from lambdalite.cli.doctor import print_kernel
 from lambdalite.cli.hints import hint
 from lambdalite.cli.invoke import read_client_context, read_event
 from lambdalite.cli.paint import Paint
@@ -152,3 +153,29 @@ def test_an_interrupt_while_arguments_are_read_is_no_traceback(monkeypatch: pyte
 
     monkeypatch.setattr("lambdalite.cli.parser", interrupted)
     assert main(["doctor"]) == 130
+
+
+def test_kernel_offers_are_told_shortly(capsys: pytest.CaptureFixture[str]) -> None:
+    """What there is in one paragraph, with versions; each that is missing on a line, with the reason."""
+    offered = {
+        "landlock": {"available": True, "how": "ABI 7", "reason": ""},
+        "pidfd": {"available": True, "how": "pidfd_open", "reason": ""},
+        "cgroup_cpu": {"available": False, "how": "", "reason": "v2: Permission denied"},
+    }
+
+    print_kernel(offered, Paint(io.StringIO()))
+
+    assert ["", "this machine offers", "  landlock (ABI 7) · pidfd", "  not cgroup cpu: v2: Permission denied"] == (
+        capsys.readouterr().out.splitlines()
+    )
+
+
+def test_probe_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The table is worth having even where nothing could be tried."""
+
+    def fails() -> dict[str, dict[str, object]]:
+        raise RuntimeError("the probe ended with status 1")
+
+    monkeypatch.setattr("lambdalite.runtime.probe.capabilities", fails)
+
+    assert {"probe": {"available": False, "how": "", "reason": "the probe ended with status 1"}} == doctor.kernel()
