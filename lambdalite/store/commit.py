@@ -13,14 +13,17 @@ it opens they are done, or they lead.
 from __future__ import annotations
 
 import threading
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from sqlite3 import Connection
 
 __all__ = ["Committer"]
+
+_TOGETHER = 256  # O: so many in one transaction that more would save nothing
 
 
 class _Job:
@@ -28,7 +31,7 @@ class _Job:
 
     __slots__ = ("done", "error", "gate", "result", "work")
 
-    def __init__(self, work: Callable[[Connection], Any]) -> None:
+    def __init__(self, work: Any) -> None:
         self.work = work
         self.gate = threading.Lock()
         self.gate.acquire()
@@ -43,22 +46,26 @@ class Committer:
     Args:
         connection: context manager that lends the connection, alone, for one transaction.
         committed: called in the leading thread after every commit, with that connection.
+        kind: work of this class is done together,
+        merged: by this: gets all that there is, returns the result of each.
     """
 
     def __init__(
         self,
         connection: Callable[[], AbstractContextManager[Connection]],
         committed: Callable[[Connection], None],
+        kind: type,
+        merged: Callable[[Connection, list[Any]], list[Any]],
     ) -> None:
-        self._connection, self._committed = connection, committed
+        self._connection, self._committed, self._kind, self._merged = connection, committed, kind, merged
         self._mutex = threading.Lock()  # guards the two below; held for moments only
         self._queued: list[_Job] = []
         self._leader: _Job | None = None
 
-    def submit(self, work: Callable[[Connection], Any]) -> Any:
+    def submit(self, work: Any) -> Any:
         """Run ``work`` in a transaction; returns what it returns, after the commit.
 
-        ``work`` may be run more than once: only the last run is kept.
+        ``work`` is called with the connection, unless it is of the ``kind`` that is done together. It may be run more than once: only the last run is kept.
         """
         job = _Job(work)
         try:
@@ -79,15 +86,15 @@ class Committer:
         return job.result
 
     def _lead(self, own: _Job) -> None:
-        with self._mutex:
-            batch, self._queued = self._queued, []
+        batch: list[_Job] = []
         try:
             with self._connection() as connection:
                 self._run(connection, batch)
-        except BaseException as error:
-            if isinstance(error, Exception):  # no connection to be had: that is the answer to all of them
-                _fail(batch, error)
-            raise
+        except Exception as error:  # no connection to be had, or another process keeps it: that is the answer to all
+            with self._mutex:
+                batch += self._queued
+                self._queued = []
+            _fail(batch, error)
         finally:
             self._hand_over(batch, own)
 
@@ -114,26 +121,47 @@ class Committer:
 
     def _run(self, connection: Connection, batch: list[_Job]) -> None:
         try:
-            _transact(connection, batch)
-        except Exception as error:
-            if len(batch) == 1:
-                _fail(batch, error)
-                return
+            self._transact(connection, batch)
+        except Exception:
+            if len(batch) < 2:
+                raise
             for job in batch:  # which one was it? each for itself
                 try:
-                    _transact(connection, [job])
+                    self._alone(connection, job)
                 except Exception as its_own:
                     _fail([job], its_own)
         self._committed(connection)
 
+    def _transact(self, connection: Connection, batch: list[_Job]) -> None:
+        """All that is queued, and all that is queued meanwhile, in one transaction; what was taken is in ``batch``."""
+        with _transaction(connection, batch):
+            while self._queued and len(batch) < _TOGETHER:
+                with self._mutex:
+                    taken, self._queued = self._queued, []
+                batch += taken
+                self._perform(connection, taken)
 
-def _transact(connection: Connection, batch: list[_Job]) -> None:
+    def _perform(self, connection: Connection, jobs: list[_Job]) -> None:
+        alike = [job for job in jobs if isinstance(job.work, self._kind)]
+        if alike:  # these have no order among themselves or with the rest: they were submitted at the same time
+            for job, result in zip(alike, self._merged(connection, [job.work for job in alike]), strict=True):
+                job.result = result
+        for job in jobs:
+            if not isinstance(job.work, self._kind):
+                job.result = job.work(connection)
+
+    def _alone(self, connection: Connection, job: _Job) -> None:
+        with _transaction(connection, [job]):
+            self._perform(connection, [job])
+
+
+@contextmanager
+def _transaction(connection: Connection, batch: list[_Job]) -> Iterator[None]:
     begun = False
     try:
         connection.execute("BEGIN IMMEDIATE")
         begun = True
-        for job in batch:
-            job.result = job.work(connection)
+        yield
         connection.execute("COMMIT")
     except BaseException as error:
         if connection.in_transaction:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from lambdalite.model.queued import QueuedEvent, State
@@ -10,7 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-__all__ = ["EVENT", "INSERT", "Lanes", "event_of", "insert"]
+__all__ = ["EVENT", "INSERT", "Lanes", "Put", "event_of", "insert", "put_all"]
 
 #: Larger payloads are kept apart: a row is rewritten whole when it is claimed and when it is settled.
 _APART = 2_048
@@ -22,11 +23,16 @@ EVENT = (
     " CASE big WHEN 0 THEN payload ELSE (SELECT bodies.payload FROM bodies WHERE bodies.seq = events.seq) END, answer"
 )
 
+_VALUES = "(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+
+#: What `_row` fills.
 INSERT = (
     "INSERT OR IGNORE INTO events (id, lane, state, rank, due, grp, attempts, refusals, accepted_at, not_before,"
     " finished_at, condition, failure, retries, max_age, arn, trace_id, client_context, source, attributes, big, payload,"
-    " answer) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+    f" answer) VALUES {_VALUES}"
 )
+
+_CHUNK = 32  # O: rows in one statement; each number of rows is a statement that SQLite keeps prepared
 
 _STATES = tuple(State)
 _READY, _WAITING, _BLOCKED = int(State.READY), int(State.WAITING), int(State.BLOCKED)
@@ -38,15 +44,18 @@ class Lanes:
     Thread-safe: dicts that only grow, each change one operation.
     """
 
-    __slots__ = ("_last", "ids", "names")
+    __slots__ = ("_last", "ids", "names", "stale")
 
     def __init__(self) -> None:
+        #: There is something to learn.
+        self.stale = True
         self.ids: dict[tuple[str, str, str], int] = {}
         self.names: dict[int, tuple[str, str, str]] = {}
         self._last = 0
 
     def refresh(self, connection: sqlite3.Connection) -> None:
         """Learn what is new; on a connection without uncommitted changes."""
+        self.stale = False
         rows = connection.execute("SELECT id, lane, function, role FROM lanes WHERE id > ? ORDER BY id", (self._last,))
         for number, *names in rows.fetchall():
             key = (names[0], names[1], names[2])
@@ -58,6 +67,7 @@ class Lanes:
         """The number of a lane; a new lane gets one, inside the caller's transaction."""
         found = self.ids.get(key)
         if found is None:
+            self.stale = True
             connection.execute("INSERT OR IGNORE INTO lanes (lane, function, role) VALUES (?, ?, ?)", key)
             row = connection.execute(
                 "SELECT id FROM lanes WHERE lane = ? AND function = ? AND role = ?", key
@@ -69,6 +79,7 @@ class Lanes:
         """Lane, function and role of a number."""
         found = self.names.get(number)
         if found is None:
+            self.stale = True
             row = connection.execute("SELECT lane, function, role FROM lanes WHERE id = ?", (number,)).fetchone()
             found = (row[0], row[1], row[2])
         return found
@@ -85,15 +96,55 @@ def event_of(row: Sequence[Any], names: tuple[str, str, str], owner: str = "", l
     )  # fmt: skip
 
 
+class Put:
+    """Events to be stored, made ready by who brings them; see `put_all`."""
+
+    __slots__ = ("events", "rows", "simple")
+
+    def __init__(self, lanes: Lanes, events: Sequence[QueuedEvent]) -> None:
+        known = lanes.ids
+        self.events = events
+        self.rows = [_row(event, known.get((event.lane, event.function, event.role), 0)) for event in events]
+        #: Each is one row, and that is all.
+        self.simple = all(row[1] and row[5] is None and not row[19] for row in self.rows)
+
+
+def put_all(connection: sqlite3.Connection, puts: Sequence[Put]) -> list[int]:
+    """Store the events of simple Puts together; how many of each were new."""
+    rows = [row for put in puts for row in put.rows]
+    new = 0
+    for start in range(0, len(rows), _CHUNK):
+        some = rows[start : start + _CHUNK]
+        new += connection.execute(_insert_many(len(some)), [value for row in some for value in row]).rowcount
+    if new == len(rows):
+        return [len(put.rows) for put in puts]
+    return _tell_apart(connection, puts, new)
+
+
+def _tell_apart(connection: sqlite3.Connection, puts: Sequence[Put], new: int) -> list[int]:
+    """Some ids were known already: those that were new have the last numbers."""
+    found = connection.execute("SELECT id FROM events ORDER BY seq DESC LIMIT ?", (new,)).fetchall()
+    fresh = {request_id for (request_id,) in found}
+    counts = []
+    for put in puts:
+        mine = fresh & {row[0] for row in put.rows}
+        fresh -= mine
+        counts.append(len(mine))
+    return counts
+
+
+@cache
+def _insert_many(count: int) -> str:
+    return INSERT + f", {_VALUES}" * (count - 1)
+
+
 def insert(
     connection: sqlite3.Connection, lanes: Lanes, events: Sequence[QueuedEvent]
 ) -> tuple[int, set[tuple[int, str]]]:
     """Store new events in order; how many were new, and the groups that have grown."""
-    rows = [_row(event, lanes.number(connection, (event.lane, event.function, event.role))) for event in events]
-    if not any(event.group is not None or len(event.payload) > _APART for event in events):
-        return connection.executemany(INSERT, rows).rowcount, set()
     new, groups = 0, set()
-    for event, row in zip(events, rows, strict=True):
+    for event in events:
+        row = _row(event, lanes.number(connection, (event.lane, event.function, event.role)))
         cursor = connection.execute(INSERT, row)
         if cursor.rowcount < 1:
             continue

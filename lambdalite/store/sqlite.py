@@ -17,16 +17,15 @@ from typing import TYPE_CHECKING, Any
 
 from lambdalite.clock import monotonic
 from lambdalite.errors import ServiceException, UsageError
-from lambdalite.model.queued import QueueStatistics, State
 from lambdalite.store import claims, faults, files, keeping
 from lambdalite.store.commit import Committer
 from lambdalite.store.interface import Claim
-from lambdalite.store.rows import Lanes, insert
+from lambdalite.store.rows import Lanes, Put, insert, put_all
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-    from lambdalite.model.queued import QueuedEvent, Settlement
+    from lambdalite.model.queued import QueuedEvent, QueueStatistics, Settlement, State
 
 __all__ = ["SqlStore"]
 
@@ -70,7 +69,7 @@ class SqlStore:
         self._foreign = False  # another process has written, and nobody was told yet
         self._sample = False  # the next commit is to find out
         self._checked = -_CHECK
-        self._committer = Committer(self._writing, self._committed)
+        self._committer = Committer(self._writing, self._committed, Put, put_all)
         if self._path is None:
             self._read_lock = self._write_lock
 
@@ -136,7 +135,8 @@ class SqlStore:
 
     def _committed(self, connection: sqlite3.Connection) -> None:
         """After a commit, by who made it."""
-        self._lanes.refresh(connection)
+        if self._lanes.stale:
+            self._lanes.refresh(connection)
         if self._sample:
             self._sample = False
             self._take_sample(connection)
@@ -146,7 +146,7 @@ class SqlStore:
         if version != self._version:
             self._version, self._foreign = version, True
 
-    def _submit(self, work: Callable[[sqlite3.Connection], Any]) -> Any:
+    def _submit(self, work: Any) -> Any:
         try:
             return self._committer.submit(work)
         except sqlite3.Error as error:
@@ -159,7 +159,8 @@ class SqlStore:
     # --- the engine's side ----------------------------------------------------------------------------------------
 
     def put(self, events: Sequence[QueuedEvent]) -> int:
-        new: int = self._submit(partial(self._put, events))
+        put = Put(self._lanes, events)
+        new: int = self._submit(put if put.simple else partial(self._put, events))
         if new:
             self._stir()
         return new
@@ -311,8 +312,9 @@ class SqlStore:
             self._let_go()
 
     def _let_go(self) -> None:
-        for connection in {self._writer, self._reader} - {None}:
-            connection.close()
+        for connection in {self._writer, self._reader}:
+            if connection is not None:
+                connection.close()
         self._writer = self._reader = None
 
     def before_fork(self) -> None:
