@@ -109,7 +109,8 @@ class Background:
             if self._closed:
                 raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
             service = Service(self._dispatcher(), self.queue, self.timetable, self._clock)
-            store.watch(service.wake)
+            if self._dispatch:
+                store.watch(service.wake)
             service.start()
             self._service = service
 

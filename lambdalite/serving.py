@@ -102,8 +102,9 @@ class Serving:
 
         Args:
             expression: ``rate(…)``, ``cron(…)`` with AWS's six fields, or ``at(…)``.
-            options: see `lambdalite.schedules.Schedule`: ``name`` (by default made of the function's and of what is given
-                here), ``timezone``, ``start``, ``end``, ``flexible_minutes``, ``input``, ``missed``, ``enabled``, and retries of their own.
+            options: see `lambdalite.schedules.Schedule`: ``name`` (by default the function's and a hash of what is given),
+                ``timezone``, ``start``, ``end``, ``flexible_minutes``, ``input``, ``missed``, ``enabled``, and retries of
+                their own.
 
         Raises:
             InvalidParameterValue: in AWS's words.

@@ -1,0 +1,314 @@
+"""Schedule expressions and schedules: AWS's documented examples, its refusals, calendars and daylight saving."""
+
+from __future__ import annotations
+
+import datetime as dt
+import subprocess
+import sys
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from lambdalite.errors import InvalidParameterValue
+from lambdalite.schedules import Cron, Rate, default_name, describe, due, jitter, next_after, parse, schedule, upcoming
+
+BERLIN = ZoneInfo("Europe/Berlin")
+START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()
+
+
+def fires(
+    expression: str, count: int, *, after: str = "2026-01-01T00:00", zone: str = "UTC", **options: Any
+) -> list[str]:
+    """The next local times of a schedule."""
+    made = schedule(expression, name="s", timezone=zone, **options)
+    begin = dt.datetime.fromisoformat(after).replace(tzinfo=ZoneInfo(zone)).timestamp()
+    return [f"{dt.datetime.fromtimestamp(at, ZoneInfo(zone)):%Y-%m-%dT%H:%M}" for at in upcoming(made, begin, count)]
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        # D: EventBridge's and Scheduler's examples
+        ("cron(0 10 * * ? *)", ["2026-01-01T10:00", "2026-01-02T10:00"]),
+        ("cron(15 12 * * ? *)", ["2026-01-01T12:15", "2026-01-02T12:15"]),
+        ("cron(0 18 ? * MON-FRI *)", ["2026-01-01T18:00", "2026-01-02T18:00", "2026-01-05T18:00"]),
+        ("cron(0 8 1 * ? *)", ["2026-01-01T08:00", "2026-02-01T08:00"]),
+        ("cron(0/15 * * * ? *)", ["2026-01-01T00:15", "2026-01-01T00:30"]),
+        ("cron(0/5 8-17 ? * MON-FRI *)", ["2026-01-01T08:00", "2026-01-01T08:05"]),
+        ("cron(0/30 20-2 ? * MON-FRI *)", ["2026-01-01T00:30", "2026-01-01T01:00", "2026-01-01T01:30"]),
+        ("cron(0 9 ? * 2#1 *)", ["2026-01-05T09:00", "2026-02-02T09:00"]),
+        ("cron(15 10 ? * 6L 2027-2028)", ["2027-01-29T10:15", "2027-02-26T10:15"]),
+        # our own: every sign there is
+        ("cron(0 0 L * ? *)", ["2026-01-31T00:00", "2026-02-28T00:00"]),
+        ("cron(0 0 L-2 * ? *)", ["2026-01-29T00:00", "2026-02-26T00:00"]),
+        ("cron(0 0 LW * ? *)", ["2026-01-30T00:00", "2026-02-27T00:00"]),
+        ("cron(0 0 15W * ? *)", ["2026-01-15T00:00", "2026-02-16T00:00", "2026-03-16T00:00"]),
+        ("cron(0 0 1W * ? *)", ["2026-02-02T00:00"]),
+        ("cron(0 0 31W * ? *)", ["2026-01-30T00:00", "2026-03-31T00:00"]),
+        ("cron(0 0 ? * L *)", ["2026-01-03T00:00", "2026-01-10T00:00"]),
+        ("cron(0 0 ? * FRI-MON *)", ["2026-01-02T00:00", "2026-01-03T00:00", "2026-01-04T00:00", "2026-01-05T00:00"]),
+        ("cron(0 0 ? * tue#5 *)", ["2026-03-31T00:00", "2026-06-30T00:00"]),
+        ("cron(0 0 29 FEB ? *)", ["2028-02-29T00:00", "2032-02-29T00:00"]),
+        ("cron(0 0 1 nov-jan ? *)", ["2026-11-01T00:00", "2026-12-01T00:00", "2027-01-01T00:00"]),
+        (
+            "cron(1,2-4/2,58 0 1 2 ? *)",
+            ["2026-02-01T00:01", "2026-02-01T00:02", "2026-02-01T00:04", "2026-02-01T00:58"],
+        ),
+        ("cron(0 0 30 2 ? *)", []),
+        ("cron(0 0 1 1 ? 2025)", []),
+        ("rate(5 minutes)", ["2026-01-01T00:05", "2026-01-01T00:10"]),
+        ("rate(1 day)", ["2026-01-02T00:00", "2026-01-03T00:00"]),
+        ("at(2026-12-31T23:59:59)", ["2026-12-31T23:59"]),
+        ("at(2025-12-31T23:59:59)", []),
+    ],
+)
+def test_expression_means_these_times(expression: str, expected: list[str]) -> None:
+    """The first instants after the beginning of 2026, in UTC."""
+    assert expected == fires(expression, max(len(expected), 1))
+
+
+@pytest.mark.parametrize(
+    ("expression", "why"),
+    [
+        ("", "must be rate"),
+        ("rate(5 minute)", "rate(5 minutes)"),
+        ("rate(1 minutes)", "rate(1 minute)"),
+        ("rate(0 minutes)", "from 1 up"),
+        ("rate(5 seconds)", "no unit"),
+        ("rate(1.5 hours)", "whole number"),
+        ("rate(-1 hours)", "whole number"),
+        ("rate(5  minutes)", "no unit"),
+        ("rate(99999999999999 days)", "over 200 years"),
+        ("RATE(5 minutes)", "in lower case"),
+        ("rate(5 minutes", "nothing around"),
+        ("cron(0 10 * * *)", "here are 5"),
+        ("cron(0 10 * * * *)", "must be ?"),
+        ("cron(0 10 ? * ? *)", "must be ?"),
+        ("cron(60 10 * * ? *)", "minutes: 60"),
+        ("cron(0 24 * * ? *)", "hours: 24"),
+        ("cron(0 10 0 * ? *)", "day-of-month: 0"),
+        ("cron(0 10 * 13 ? *)", "month: 13"),
+        ("cron(0 10 ? * 8 *)", "day-of-week: 8"),
+        ("cron(0 10 ? * MON#6 *)", "from 1 to 5"),
+        ("cron(0 10 ? * BLA *)", "'BLA'"),
+        ("cron(0 10 * * ? 1969)", "year: 1969"),
+        ("cron(0 10 * * ? 2030-2026)", "backwards"),
+        ("cron(0/0 10 * * ? *)", "the step"),
+        ("cron(, 10 * * ? *)", "empty part"),
+        ("cron(² 10 * * ? *)", "minutes"),
+        ("at(2026-12-31T23:59:59Z)", "without a zone"),
+        ("at(2026-02-30T00:00:00)", "no such time"),
+    ],
+)
+def test_what_means_nothing_is_refused_in_aws_s_words(expression: str, why: str) -> None:
+    """AWS's sentence first, then what exactly is wrong."""
+    with pytest.raises(InvalidParameterValue) as caught:
+        parse(expression)
+
+    assert str(caught.value).startswith(f"Invalid Schedule Expression {expression}. (")
+    assert why in str(caught.value)
+
+
+def test_rules_have_words_of_their_own_and_know_no_at() -> None:
+    """PutRule says it differently."""
+    with pytest.raises(InvalidParameterValue, match=r"^Parameter ScheduleExpression is not valid\."):
+        parse("at(2026-12-31T23:59:59)", dialect="rule")
+    assert isinstance(parse("rate(1 hour)", dialect="rule"), Rate)
+    assert isinstance(parse("cron(0 10 * * ? *)", dialect="rule"), Cron)
+
+
+def test_run_that_falls_into_the_gap_of_spring_is_skipped() -> None:
+    """D: a time that does not exist does not fire; the days around it do."""
+    found = fires("cron(30 2 * * ? *)", 3, after="2026-03-27T12:00", zone="Europe/Berlin")
+
+    assert ["2026-03-28T02:30", "2026-03-30T02:30", "2026-03-31T02:30"] == found
+
+
+@pytest.mark.parametrize(
+    ("zone", "day", "local"),
+    [
+        ("Europe/Berlin", "2026-10-24T12:00", "2026-10-25T02:30"),
+        ("America/New_York", "2026-10-31T12:00", "2026-11-01T01:30"),
+        ("Australia/Lord_Howe", "2026-04-04T12:00", "2026-04-05T01:45"),
+    ],
+)
+def test_time_that_exists_twice_fires_once_the_first_time(zone: str, day: str, local: str) -> None:
+    """D: and the next run is a day later; where a clock goes back by half an hour too."""
+    time = dt.datetime.fromisoformat(local)
+    made = schedule(f"cron({time.minute} {time.hour} * * ? *)", name="s", timezone=zone)
+    begin = dt.datetime.fromisoformat(day).replace(tzinfo=ZoneInfo(zone)).timestamp()
+    first, second = upcoming(made, begin, 2)
+
+    assert time.replace(tzinfo=ZoneInfo(zone), fold=0).timestamp() == first
+    assert 25 * 3600 >= second - first > 23 * 3600
+    assert second == next_after(made, first + 1800)
+
+
+def test_day_without_midnight_fires_at_none() -> None:
+    """Beirut puts its clocks forward at midnight."""
+    found = fires("cron(0 0 * * ? *)", 2, after="2026-03-28T12:00", zone="Asia/Beirut")
+
+    assert ["2026-03-30T00:00", "2026-03-31T00:00"] == found
+
+
+def test_rate_ignores_daylight_saving() -> None:
+    """A day is 24 hours."""
+    made = schedule("rate(1 day)", name="s", timezone="Europe/Berlin")
+    begin = dt.datetime(2026, 3, 28, 12, tzinfo=BERLIN).timestamp()
+
+    assert begin + 86400 == next_after(made, begin)
+
+
+def test_start_and_end_bound_a_schedule() -> None:
+    """Both belong to it; a rate fires at its start and counts from there."""
+    made = schedule("rate(1 hour)", name="s", start=START + 100, end=START + 100 + 7200)
+
+    assert [START + 100, START + 3700, START + 7300] == list(upcoming(made, START, 9))
+    assert START + 3700 == next_after(made, START + 101)
+
+
+def test_naive_start_is_meant_in_the_schedule_s_zone() -> None:
+    """As Scheduler's console has it."""
+    made = schedule("rate(1 day)", name="s", timezone="Europe/Berlin", start=dt.datetime(2026, 7, 1, 8))  # noqa: DTZ001
+
+    assert dt.datetime(2026, 7, 1, 6, tzinfo=dt.UTC).timestamp() == next_after(made, START)
+
+
+def test_disabled_schedule_never_fires() -> None:
+    """However long one waits."""
+    assert next_after(schedule("rate(1 minute)", name="s", enabled=False), START) is None
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"timezone": "Berlin"}, "The time zone 'Berlin' is invalid"),
+        ({"timezone": 5}, "time zone"),
+        ({"timezone": "../etc/passwd"}, "time zone"),
+        ({"flexible_minutes": 0}, "flexible_minutes takes a whole number from 1 to 1440"),
+        ({"missed": "some"}, "missed takes"),
+        ({"enabled": "yes"}, "enabled takes"),
+        ({"maximum_retry_attempts": 186}, "from 0 to 185"),
+        ({"maximum_event_age": 59}, "from 60 to 86400"),
+        ({"start": "now"}, "start takes"),
+        ({"start": 5.0, "end": 4.0}, "before its StartDate"),
+        ({"input": {1, 2}}, "input takes what JSON can say"),
+        ({"input": float("nan")}, "input takes"),
+        ({"interval": 5}, "unknown option 'interval'"),
+    ],
+)
+def test_wrong_options_are_refused(options: dict[str, Any], why: str) -> None:
+    """By name, with what they take."""
+    with pytest.raises(InvalidParameterValue, match=why.replace("(", r"\(").replace("'", ".")):
+        schedule("rate(1 minute)", name="s", **options)
+
+
+def test_all_faults_come_in_one_error() -> None:
+    """So that nobody mends one after the other."""
+    with pytest.raises(InvalidParameterValue) as caught:
+        schedule("rate(5 minute)", name="no spaces", timezone="X", missed="?")
+
+    assert 4 == len(str(caught.value).split(" · "))
+
+
+def test_at_a_time_that_is_skipped_is_refused() -> None:
+    """It could never fire."""
+    with pytest.raises(InvalidParameterValue, match="no such time in Europe/Berlin"):
+        schedule("at(2026-03-29T02:30:00)", name="s", timezone="Europe/Berlin")
+
+
+# --- what is due --------------------------------------------------------------------------------------------------
+
+
+def minutes(*numbers: float) -> tuple[float, ...]:
+    return tuple(START + 60 * number for number in numbers)
+
+
+@pytest.mark.parametrize(
+    ("missed", "expected"),
+    [("skip", minutes(10)), ("once", minutes(9, 10)), ("all", minutes(*range(1, 11)))],
+)
+def test_what_was_missed_is_up_to_the_schedule(missed: str, expected: tuple[float, ...]) -> None:
+    """Ten minutes without a host: the last run is on time, nine were missed."""
+    made = schedule("rate(1 minute)", name="s", missed=missed)
+    found = due(made, START, START + 600, 1000)
+
+    assert (expected, START + 600) == (found.fire, found.until)
+
+
+def test_missed_runs_come_in_portions() -> None:
+    """So that a year of them is not one transaction."""
+    made = schedule("rate(1 minute)", name="s", missed="all")
+    first = due(made, START, START + 600, 4)
+    second = due(made, first.until, START + 600, 4)
+
+    assert (minutes(1, 2, 3, 4), minutes(5, 6, 7, 8)) == (first.fire, second.fire)
+
+
+def test_a_year_of_missed_runs_is_skipped_at_once() -> None:
+    """A rate keeps its beat; the last one missed is found without walking through the others."""
+    made = schedule("rate(7 minutes)", name="s", missed="once")
+    now = START + 365 * 86400
+    found = due(made, START, now, 1000)
+
+    assert 1 == len(found.fire)
+    assert 0 == (found.fire[0] - START) % 420 == (found.until - START) % 420
+    assert now - 60 - 420 < found.fire[0] <= now - 60
+
+
+def test_nothing_is_due_when_the_clock_went_back() -> None:
+    """It waits until the time comes again; nothing fires twice."""
+    made = schedule("cron(0 * * * ? *)", name="s", missed="all")
+
+    assert () == due(made, START + 7200, START, 1000).fire
+
+
+def test_flexible_window_spreads_runs_the_same_way_everywhere() -> None:
+    """Within the window, decided by name and instant alone."""
+    made = schedule("rate(1 hour)", name="s", flexible_minutes=15)
+    spread = [jitter(made, START + 3600 * n) for n in range(200)]
+
+    assert all(0 <= one < 900 for one in spread)
+    assert len(set(spread)) == 200
+    assert spread == [
+        jitter(schedule("rate(1 hour)", name="s", flexible_minutes=15), START + 3600 * n) for n in range(200)
+    ]
+    assert 0.0 == jitter(schedule("rate(1 hour)", name="s"), START)
+
+
+def test_default_names_tell_schedules_apart() -> None:
+    """The same declaration has the same name, another one another."""
+    names = [
+        default_name("f" * 64, text, options)
+        for text in ("rate(1 hour)", "rate(2 hours)")
+        for options in ({}, {"input": 1})
+    ]
+
+    assert 4 == len(set(names))
+    assert names[0] == default_name("f" * 64, "rate(1 hour)", {})
+    assert all(schedule("rate(1 hour)", name=name).name == name for name in names)
+
+
+@pytest.mark.parametrize(
+    ("expression", "words"),
+    [
+        ("rate(5 minutes)", "every 5 minutes"),
+        ("at(2026-12-31T23:59:59)", "once, on 2026-12-31 at 23:59:59"),
+        ("cron(0 10 ? * MON-FRI *)", "at 10:00 on MON-FRI"),
+        ("cron(0,30 8,17 1 JAN ? 2027)", "at 08:00, 08:30, 17:00, 17:30 on day 1 in month JAN in 2027"),
+        ("cron(0/5 8-17 * * ? *)", "at minute 0/5 of hour 8-17 every day"),
+        ("cron(* * * * ? *)", "every minute of every hour every day"),
+    ],
+)
+def test_expressions_can_be_said_in_english(expression: str, words: str) -> None:
+    """For listings."""
+    assert words == describe(parse(expression))
+
+
+def test_importing_lambdalite_loads_no_time_zones() -> None:
+    """Nor does declaring a function."""
+    code = "import sys, lambdalite\n@lambdalite.App().function\ndef f(event, context): ...\nprint('zoneinfo' in sys.modules)"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", code], capture_output=True, text=True, check=True)
+
+    assert "False" == done.stdout.strip()
