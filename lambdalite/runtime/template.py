@@ -34,7 +34,17 @@ def main(link: socket.socket, hello_fd: int, report: dict[str, Any], body: dict[
     """Serve until the host closes the link; the exit status."""
     spec_frame = frames.read_frame(link, frames.HEAD_SIZE)  # FORK may be right behind it
     spec = json.loads(spec_frame.meta)
-    return Template(link, hello_fd, spec, spec_frame.payload).serve()
+    blob = _receive_blob(link) if spec.get("blob_follows") else b""
+    return Template(link, hello_fd, spec, blob).serve()
+
+
+def _receive_blob(link: socket.socket) -> bytes:
+    """The handler's pickle, which comes as a file: it may be larger than what a socket holds."""
+    message = frames.receive(link)
+    if message is None:
+        raise frames.EndOfStream
+    with open(message.fds[0], "rb") as file:
+        return file.read()
 
 
 def flush() -> None:
@@ -44,6 +54,13 @@ def flush() -> None:
             stream.flush()
         except (OSError, ValueError, AttributeError):
             continue
+
+
+def _keep_standard_streams() -> None:
+    """If init has closed one of descriptors 0 to 2, an environment's channel or log would get its number."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        continue
+    os.close(fd)
 
 
 def last_word(sock: socket.socket, frame: bytes) -> None:
@@ -122,7 +139,15 @@ class Template:
             snapshot.before_snapshot()
         except Fault as fault:
             self.fault = fault
+        except SystemExit:
+            raise
+        except (
+            BaseException
+        ):  # of the user's (KeyboardInterrupt, …): an interpreter's exit status, not that of a fault of ours
+            sys.excepthook(*sys.exc_info())
+            raise SystemExit(1) from None
         flush()
+        _keep_standard_streams()
         self.init_seconds = perf_counter() - began
         return None if self.fault is not None else snapshot.unsafe()
 

@@ -29,7 +29,7 @@ from lambdalite.runtime.board import Board
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Slot", "Supervisor", "acquire", "check_platform", "release"]
+__all__ = ["Slot", "Supervisor", "acquire", "check_platform", "nameless_file", "release"]
 
 SLOTS = 4096
 _BOOT = "import sys; sys.path.insert(0, sys.argv.pop(1)); from lambdalite.runtime.guardian import main; main()"
@@ -73,7 +73,7 @@ class Supervisor:
         self._lock = threading.Lock()  # guards everything below, and the order of messages
         self._generations = [0] * SLOTS
         self._free = list(range(SLOTS - 1, 0, -1))  # slot 0 is the board's head
-        self._stderr = _nameless_file()
+        self._stderr = nameless_file()
         self.board = Board.create(SLOTS)
         self.owner = os.getpid()
         self._control, guardian_end = frames.pair()
@@ -125,7 +125,7 @@ class Supervisor:
                     f"all {SLOTS - 1} places for processes are in use: close Apps, or lower concurrency"
                 )
             index = self._free.pop()
-            self._generations[index] += 1
+            self._generations[index] = _another(self._generations[index])
             slot = Slot(index, self._generations[index])
         self.board.claim(slot.index, slot.generation)
         return slot
@@ -233,7 +233,17 @@ class Supervisor:
         self._stderr.close()
 
 
-def _nameless_file() -> IO[bytes]:
+def _another(generation: int) -> int:
+    """A generation that nobody guesses: code that runs in an init could register itself for another function's slot."""
+    return (generation + 1 + int.from_bytes(os.urandom(3), "big")) & 0xFFFF_FFFF
+
+
+def nameless_file() -> IO[bytes]:
+    """A file that is gone when it is closed, in memory where that exists.
+
+    Raises:
+        OSError: no room for it.
+    """
     if hasattr(os, "memfd_create"):
         return open(os.memfd_create("lambdalite-stderr"), "w+b")
     import tempfile  # brings in half the standard library

@@ -6,6 +6,7 @@ generations of the process never mix: each has a `Link` of its own, and an envir
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import json
 import os
@@ -21,6 +22,7 @@ from lambdalite.runtime import frames
 from lambdalite.workers import environ
 from lambdalite.workers.channel import Channel
 from lambdalite.workers.code import locate, locate_string, search_path
+from lambdalite.workers.launch import nameless_file
 from lambdalite.workers.waiting import Wait
 
 if TYPE_CHECKING:
@@ -34,6 +36,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Link", "Template"]
 
+_READS = 64  # of a link, without a break
+_LINK_BYTES = 1 << 20  # kept of what came over a link
 # Handlers start programs with it, and a virtual environment may well lie below /tmp.
 _INTERPRETER = tuple(dict.fromkeys((sys.prefix, sys.exec_prefix, sys.base_prefix)))
 
@@ -64,7 +68,9 @@ class Link:
     def drain(self) -> None:
         """Take what has come: UNSAFE from the template, EXIT from the zygote, the end."""
         with self.lock:
-            while not self.ended:
+            for _ in range(_READS):
+                if self.ended:
+                    break
                 try:
                     data = self.sock.recv(65536, socket.MSG_DONTWAIT)
                 except BlockingIOError:
@@ -73,7 +79,15 @@ class Link:
                     data = b""
                 self._buffer += data
                 self.ended = not data
-            self._read()
+                if len(self._buffer) > _LINK_BYTES:  # user code writes to it: only how it begins and ends matters
+                    del self._buffer[_LINK_BYTES // 2 : -frames.EXIT_SIZE]
+            if not self.ended:
+                return
+            with contextlib.suppress(frames.ProtocolError):  # likewise
+                self._read()
+            last = frames.find_exit(self._buffer)
+            if last is not None:
+                self.status, self.ended_at = last.get("status"), last.get("at", self.ended_at)
 
     def _read(self) -> None:
         if len(self._buffer) >= frames.HEAD_SIZE:
@@ -84,9 +98,6 @@ class Link:
             elif kind == frames.FAULT:
                 told = frames.decode_meta(bytes(self._buffer[frames.HEAD_SIZE : frames.HEAD_SIZE + meta]))
                 self.refused = str(told.get("reason", "no reason given"))
-        last = frames.find_exit(self._buffer)
-        if last is not None:
-            self.status, self.ended_at = last.get("status"), last.get("at", self.ended_at)
 
     def obituary(self) -> Plan[None]:
         """Wait until it is known how the process ended (at most `KILL_PATIENCE`)."""
@@ -153,7 +164,9 @@ class Template:
             ours, theirs = frames.pair()
             supervisor.template(theirs, self.version.name)
             supervisor.board.begin(slot.index)  # init counts as busy: sample it closely
-            ours.sendall(frames.encode(frames.SPEC, spec, self.code.blob))
+            ours.sendall(frames.encode(frames.SPEC, spec))
+            if self.code.blob:
+                _hand_over(ours, self.code.blob)
         except BaseException as error:
             if ours is not None:
                 ours.close()
@@ -175,6 +188,7 @@ class Template:
             "slot": slot.index,
             "generation": slot.generation,
             "code": code.meta,
+            "blob_follows": bool(code.blob),
             "environment": variables,
             "path": path,
             "directory": root,
@@ -268,6 +282,18 @@ class Template:
                 self._link.close()
                 self._link.supervisor.give_back(self._link.slot)
                 self._link = None
+
+
+def _hand_over(sock: socket.socket, blob: bytes) -> None:
+    """Pass a pickle on as a file without a name, whatever its size.
+
+    Through the socket, megabytes would have to wait for a reader, and who waits here has no deadline: a template that is
+    stopped would hold up its caller, and all others behind the lock.
+    """
+    with nameless_file() as file:
+        file.write(blob)
+        file.seek(0)
+        frames.send(sock, {}, (file.fileno(),))
 
 
 def _locate(version: Version) -> Code:

@@ -225,6 +225,27 @@ def test_template_killed_is_replaced(app: App) -> None:
     assert 2 == function.invoke(2)
 
 
+def test_stopped_template_holds_nobody_up(app: App) -> None:
+    """Megabytes of closure for a template that does not read: the caller is answered at its deadline all the same."""
+    ballast = os.urandom(3 << 20)
+    function = app.function(lambda event, context: len(ballast), name="function", init_timeout=0.3)
+    app.function(shop.echo).invoke(1)
+    [zygote] = psutil.Process(app.supervisor().pid).children()
+    outcomes: list[lambdalite.Outcome] = []
+    thread = threading.Thread(target=lambda: outcomes.append(function.run()))
+    zygote.suspend()
+    try:
+        thread.start()
+        thread.join(20)
+        assert [Failure.INIT] == [outcome.failure for outcome in outcomes]
+    finally:
+        zygote.resume()
+        thread.join()
+    app.update(function, init_timeout=10)
+
+    assert 3 << 20 == function.invoke()
+
+
 HOST = """
 import os, sys, threading, time
 sys.path.insert(0, {here!r})
