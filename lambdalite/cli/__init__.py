@@ -66,7 +66,7 @@ _DEMO_EXAMPLES = """examples:
 def parser() -> argparse.ArgumentParser:
     """The whole grammar."""
     from lambdalite import __version__, limits
-    from lambdalite.cli.queue import add_arguments as add_queue
+    from lambdalite.cli.queue_arguments import add_arguments as add_queue
 
     made = argparse.ArgumentParser(
         prog="lambdalite",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import attrs
 
+from lambdalite.cli.queue_arguments import VARIABLE
 from lambdalite.clock import wall
 from lambdalite.errors import UsageError
 from lambdalite.model.queued import State
@@ -25,44 +26,7 @@ if TYPE_CHECKING:
     from lambdalite.model.queued import QueuedEvent
     from lambdalite.store.interface import Store
 
-__all__ = ["add_arguments", "run"]
-
-_STATES = [state.name.lower() for state in State]
-VARIABLE = "LAMBDALITE_STORE"
-
-
-def add_arguments(command: argparse.ArgumentParser) -> None:
-    """The grammar of ``lambdalite queue``."""
-    command.add_argument("--store", metavar="FILE", help=f"the store; ${VARIABLE} if left out")
-    verbs = command.add_subparsers(dest="verb", metavar="VERB", required=True)
-    one = verbs.add_parser("stats", help="how many events are where")
-    _add_which(one, state=False)
-    one = verbs.add_parser("list", help="events in order of acceptance")
-    _add_which(one)
-    one.add_argument("--records", action="store_true", help="what is on its way to destinations, instead of events")
-    one.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many; 50 if left out")
-    one.add_argument("--after", type=int, default=0, metavar="N", help="beyond this sequence number")
-    for verb, text in (
-        ("peek", "everything about one event, payload and last answer included"),
-        ("cancel", "take back an event that is not running"),
-        ("retry", "run a waiting event now"),
-    ):
-        one = verbs.add_parser(verb, help=text)
-        one.add_argument("request_id", metavar="REQUEST_ID")
-        one.add_argument("--json", action="store_true", help="as JSON")
-    one = verbs.add_parser("redrive", help="take failed events up again, as if they had just been sent")
-    one.add_argument("request_id", metavar="REQUEST_ID", nargs="?", help="one of them; all if left out")
-    _add_which(one, state=False)
-    one = verbs.add_parser("purge", help="forget events that are not running")
-    _add_which(one)
-    one.add_argument("--yes", action="store_true", help="do it; without this it only says how many there are")
-
-
-def _add_which(command: argparse.ArgumentParser, *, state: bool = True) -> None:
-    command.add_argument("--function", metavar="NAME", help="of this function only")
-    if state:
-        command.add_argument("--state", choices=_STATES, help="in this state only")
-    command.add_argument("--json", action="store_true", help="as JSON")
+__all__ = ["run"]
 
 
 def run(options: argparse.Namespace) -> int:
