@@ -121,6 +121,10 @@ class Board:
         """Does an invocation run?"""
         return self._map[slot * SLOT_BYTES + _BUSY] != 0
 
+    def has(self, slot: int) -> bool:
+        """Is there such a slot? The head is none."""
+        return 0 < slot < len(self._map) // SLOT_BYTES
+
     def owned(self, slot: int, generation: int) -> bool:
         """Is the slot still that process's?"""
         return bool(_u32.unpack_from(self._map, slot * SLOT_BYTES)[0] == generation)

@@ -5,7 +5,8 @@ Two kinds of traffic:
 *Frames*, on an environment's channel. A frame is a fixed head (kind, number of the invocation, length of meta, length of
 payload), a little JSON *meta*, and *payload*, bytes that only the end user of the payload decodes. Sizes are refused from
 the head, before anything is read. There is never a pickle from child to host. Meta is an object, except that of ANSWER,
-which is one number, ru_maxrss in KiB: most frames are answers, and a JSON library would cost as much as the rest.
+which is one number, ru_maxrss in KiB: most frames are answers, and a JSON library would cost as much as the rest. While a
+handler runs it may ask the host for something: CALL, and then REPLY before anything else (see `line`).
 
 *Messages*, on control sockets (guardian, zygote, template): a length, a JSON object, and file descriptors that travel with
 the length's first byte.
@@ -27,7 +28,7 @@ from time import monotonic
 from typing import Any
 
 __all__ = [
-    "ANSWER", "EXIT", "FAULT", "FORK", "HEAD", "INVOKE", "READY", "SPEC", "UNSAFE",
+    "ANSWER", "CALL", "EXIT", "FAULT", "FORK", "HEAD", "INVOKE", "READY", "REPLY", "SPEC", "UNSAFE",
     "EndOfStream", "Frame", "Message", "ProtocolError",
     "decode_meta", "encode", "exit_frame", "find_exit", "pair", "read_frame", "receive", "send",
 ]  # fmt: skip
@@ -37,15 +38,16 @@ HEAD_SIZE = HEAD.size
 _LENGTH = struct.Struct("!I")
 
 # host → child
-INVOKE, SPEC, FORK = 1, 2, 3
+INVOKE, SPEC, FORK, REPLY = 1, 2, 3, 4
 # child → host
-READY, ANSWER, FAULT, UNSAFE, EXIT = 16, 17, 18, 19, 20
+READY, ANSWER, FAULT, UNSAFE, EXIT, CALL = 16, 17, 18, 19, 20, 21
 
-_KINDS = frozenset((INVOKE, SPEC, FORK, READY, ANSWER, FAULT, UNSAFE, EXIT))
+_KINDS = frozenset((INVOKE, SPEC, FORK, REPLY, READY, ANSWER, FAULT, UNSAFE, EXIT, CALL))
 
 META_BYTES = 1024 * 1024  # our own small JSON, with room for a bounded traceback and init's output
 PAYLOAD_BYTES = 6 * 1024 * 1024 + 100 + 64 * 1024  # AWS's response limit and slack for an error document
 MESSAGE_BYTES = 256 * 1024
+_STATUS_MAX = 0xFFFF  # wait(2): exit status and signal, a byte each
 _EXIT_META = 128  # fixed size of EXIT's meta, padded with spaces
 EXIT_SIZE = HEAD_SIZE + _EXIT_META
 
@@ -159,9 +161,17 @@ def find_exit(tail: bytes | bytearray | memoryview) -> dict[str, Any] | None:
     if HEAD.unpack_from(last) != (EXIT, 0, _EXIT_META, 0):
         return None
     try:
-        return decode_meta(last[HEAD_SIZE:])
+        found = decode_meta(last[HEAD_SIZE:])
     except ProtocolError:
         return None
+    return found if _is_exit(found) else None
+
+
+def _is_exit(found: dict[str, Any]) -> bool:
+    """User code can write here what looks like one: are they all numbers that can be?"""
+    status, maxrss, at = found.get("status"), found.get("maxrss"), found.get("at")
+    whole = type(status) is int and 0 <= status <= _STATUS_MAX and type(maxrss) is int and 0 <= maxrss < 1 << 48
+    return whole and type(at) in (int, float)
 
 
 # --- control sockets ----------------------------------------------------------------------------------------------

@@ -322,14 +322,16 @@ class Guardian:
             hello = json.loads(data)
             pid = _sender(ancillary) or int(hello["pid"])
             one = Watched(pid, hello)
-        except (ValueError, KeyError, TypeError, ProcessLookupError, FileNotFoundError):
+        except (
+            ValueError, KeyError, TypeError, OverflowError, RecursionError, ProcessLookupError, FileNotFoundError,
+        ):  # fmt: skip
             return  # forged, or dead already: what is not registered has no rights that it could lose
         except OSError as error:
             sys.stderr.write(f"process {pid} was ended because it cannot be watched: {error}\n")
             wake.send([pid], signal.SIGKILL)
             return
         key = (one.slot, one.generation)
-        if key in self.watched or pid in self.pids or not self.board.owned(*key):
+        if key in self.watched or pid in self.pids or not (self.board.has(one.slot) and self.board.owned(*key)):
             one.close()
             return
         self.watched[key] = self.pids[pid] = one
@@ -338,7 +340,7 @@ class Guardian:
             self.poller.register(one.pidfd)
         if one.role == "environment":
             self.settle(pid)
-        self.enclose(one, hello)
+        self.enclose(one)
         self.board.mark(one.slot, boards.WATCHED)
         if self.condemned.pop(one.slot, None) == one.generation:
             self.condemn(key, whole=False)
@@ -350,14 +352,14 @@ class Guardian:
             if template is not None:
                 template.settled = True
 
-    def enclose(self, one: Watched, hello: dict[str, Any]) -> None:
+    def enclose(self, one: Watched) -> None:
         """Put a process into a control group, if that is worth it."""
-        worth = one.role == "environment" and (hello.get("reuse") or one.cpu_share)
+        worth = one.role == "environment" and (one.reuse or one.cpu_share)
         if self.groups is None or not worth:
             return
         try:
             # /tmp is a tmpfs, charged to who writes it, but no memory of the function's: sampling keeps the exact limit.
-            one.group = self.groups.create(one.limit + int(hello.get("tmp_bytes", 0)), one.cpu_share, 1024)
+            one.group = self.groups.create(one.limit + one.tmp_bytes, one.cpu_share, 1024)
             self.groups.attach(one.group, one.pid)
         except OSError:
             self.drop_group(one)  # not here, not now: sampling does it

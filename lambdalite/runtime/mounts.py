@@ -117,7 +117,7 @@ class View:
 
     def _cover(self, copies: list[int], links: dict[str, list[str]]) -> None:
         """Cover scratch; put the copies and links in place; look the working directory up anew if it was covered."""
-        directory = os.getcwd()
+        directory = _directory()
         for target, options in self._tmpfs:
             linux.mount(b"tmpfs", target, b"tmpfs", _FLAGS, options)
         for extra, copy in zip(self._extras, copies, strict=True):
@@ -128,6 +128,14 @@ class View:
             _link_all(path, names)
         if directory.startswith(self._prefixes) or directory in self.scratch:
             os.chdir(directory if os.path.isdir(directory) else self.scratch[0])
+
+
+def _directory() -> str:
+    """The working directory; empty if init deleted it, and then there is none to find again."""
+    try:
+        return os.getcwd()
+    except FileNotFoundError:
+        return ""
 
 
 def _first_below(top: str, path: str) -> str:

@@ -43,6 +43,7 @@ CONFIRM_INTERVAL = 0.1  # seconds between two exact readings of a tree that is w
 CONFIRM_SHARE = 20  # an exact reading that took so long is not repeated for so many times as long
 AWAKE = 10.0  # seconds: AWS's bound of an init; an environment that runs its own is looked at closely for so long
 RESTLESS = 1.0  # seconds of close looks at an idle process that was seen to grow
+_MOST = 2**62  # of anything that a hello may say; NaN is no number at all
 PROCESSES = 1_024  # AWS: processes and threads of an environment; here a tree of more processes is ended
 
 
@@ -56,23 +57,26 @@ class Watched:
 
     __slots__ = (
         "awake", "children", "confirm_due", "cpu_share", "due", "files", "generation", "group", "group_due", "largest",
-        "largest_pid", "limit", "pid", "pidfd", "report_due", "role", "settled", "size", "slot", "statm", "throttle",
-        "tree_due",
+        "largest_pid", "limit", "pid", "pidfd", "report_due", "reuse", "role", "settled", "size", "slot", "statm", "throttle",
+        "tmp_bytes", "tree_due",
     )  # fmt: skip
 
     def __init__(self, pid: int, hello: dict[str, Any]) -> None:
         """From what a process said at its start.
 
         Raises:
-            ValueError, KeyError, TypeError: that was no hello.
+            ValueError, KeyError, TypeError, OverflowError: that was no hello.
             ProcessLookupError, FileNotFoundError: the process is gone.
             OSError: it cannot be watched: no descriptors left.
         """
         self.pid = self.largest_pid = pid
         self.slot, self.generation, self.role = int(hello["slot"]), int(hello["generation"]), str(hello["role"])
-        self.limit = int(hello["memory_bytes"])
+        self.limit, self.tmp_bytes = int(hello["memory_bytes"]), int(hello.get("tmp_bytes", 0))
         # AWS does not throttle init, and a template does nothing else
         self.cpu_share = float(hello.get("cpu_share", 0.0)) if self.role == "environment" else 0.0
+        self.reuse = bool(hello.get("reuse"))
+        if not (0 <= self.cpu_share < _MOST and 0 <= self.limit < _MOST and 0 <= self.tmp_bytes < _MOST):
+            raise ValueError("no such limits")
         self.awake = monotonic() + AWAKE if hello.get("initialises") else 0.0
         self.files = memfiles.Files()
         self.children: tuple[int, ...] = ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import subprocess
@@ -317,6 +318,19 @@ def test_init_is_not_throttled() -> None:
         one.close()
 
     assert [0.0, 0.5] == [one.cpu_share for one in watched]
+
+
+def test_registrations_cannot_be_guessed(own: launch.Supervisor) -> None:
+    """Generations are not counted: an init that knows its own slot does not know what the next one will be called."""
+    slot = own.claim()
+    generations = [slot.generation]
+    for _ in range(3):
+        own.give_back(slot)
+        slot = own.claim()
+        generations.append(slot.generation)
+
+    assert len({*generations}) == 4
+    assert any(later - earlier != 1 for earlier, later in itertools.pairwise(generations))
 
 
 def test_sleeps_long_when_nothing_runs(app: App) -> None:

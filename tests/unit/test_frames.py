@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import socket
 
@@ -68,3 +69,24 @@ def test_closed_stream_is_an_end() -> None:
         with pytest.raises(frames.EndOfStream):
             frames.read_frame(far)
         assert None is frames.receive(far)
+
+
+@pytest.mark.parametrize(
+    "forged",
+    [
+        {"status": "9"},
+        {"status": -1},
+        {"status": 1 << 40},
+        {"status": True},
+        {"maxrss": None},
+        {"maxrss": -1},
+        {"at": "x"},
+    ],
+    ids=str,
+)
+def test_last_word_holds_numbers(forged: dict[str, object]) -> None:
+    """What user code wrote in the form of a last word is none, if its numbers are not such as a parent would write."""
+    meta = json.dumps({"status": 9, "maxrss": 5, "cpu": 7, "at": 1.5, **forged}).encode()
+    room = len(frames.exit_frame(9)) - frames.HEAD_SIZE
+
+    assert None is frames.find_exit(frames.encode(frames.EXIT, meta.ljust(room)))
