@@ -171,10 +171,7 @@ class App(Serving):
 
     def _add(self, handler: Any, root: str | None, options: dict[str, Any]) -> Function[Any, Any]:
         self._open()
-        if isinstance(handler, Function):
-            handler = handler.version.handler
-        if not callable(handler) and not isinstance(handler, str):
-            raise UsageError(f"a handler is a callable of (event, context), not {handler!r}")
+        handler = _plain(handler)
         config = configure({"name": arguments.default_name(handler), **self.defaults, **options})
         version = Version(config=config, arn=self._arn(config.name), handler=handler, root=root, revision=self._next())
         known = self._functions.get(config.name)
@@ -204,8 +201,9 @@ class App(Serving):
         Raises:
             InvalidParameterValue: as `function`; nothing has changed.
             ResourceNotFound: there is no such function.
+            UsageError: neither a function nor a name, or not a handler.
         """
-        made = self[function] if isinstance(function, str) else function
+        made = function if isinstance(function, Function) else self[function]
         before = made.version
         if "name" in options and options["name"] != before.name:
             raise InvalidParameterValue(
@@ -213,9 +211,8 @@ class App(Serving):
             )
         settings = {field.name: getattr(before.config, field.name) for field in attrs.fields(type(before.config))}
         config = configure({**settings, **options})
-        version = attrs.evolve(
-            before, config=config, handler=before.handler if handler is None else handler, revision=self._next()
-        )
+        code = before.handler if handler is None else _plain(handler)
+        version = attrs.evolve(before, config=config, handler=code, revision=self._next())
         return self._swap(made, version)
 
     def _swap(self, made: Function[E, A], version: Version) -> Function[E, A]:
@@ -232,7 +229,7 @@ class App(Serving):
         Raises:
             ResourceNotFound: there is no such function.
         """
-        made = self[function] if isinstance(function, str) else function
+        made = function if isinstance(function, Function) else self[function]
         self._registry.remove(made.name)
         self._functions.pop(made.name, None)
         self._background.timetable.remove(made.name)
@@ -244,7 +241,9 @@ class App(Serving):
 
         Raises:
             ResourceNotFound: there is none.
+            UsageError: not a name at all.
         """
+        arguments.check_name(name)
         return self._functions[self._registry.resolve(name).name]
 
     def __iter__(self) -> Iterator[Function[Any, Any]]:
@@ -279,10 +278,7 @@ class App(Serving):
         return self._named(name, qualifier).run(event, **options)
 
     def _named(self, name: str, qualifier: str | None) -> Function[Any, Any]:
-        if not isinstance(name, str):
-            raise UsageError(
-                f"invoke a function by its name, not {name!r}: Function objects have invoke() of their own"
-            )
+        arguments.check_name(name)
         return self._functions[self._registry.resolve(name, qualifier).name]
 
     def plan(
@@ -386,6 +382,7 @@ class App(Serving):
 
     def observe(self, callback: Callable[[Any], None]) -> Callable[[], None]:
         """Call ``callback`` with every event of `lambdalite.observe.events`; gives back a function that ends it."""
+        arguments.check_callback(callback)
         return self._observatory.observers.add(callback)
 
     def enforcement(self, function: Function[Any, Any] | None = None) -> Enforcement:
@@ -467,6 +464,13 @@ class App(Serving):
         for made in self._functions.values():
             self._capacity.register(made.config)
         old.abandon()
+
+
+def _plain(handler: Any) -> Any:
+    """A handler as it was given to us, without the Function around it."""
+    handler = handler.version.handler if isinstance(handler, Function) else handler
+    arguments.check_handler(handler)
+    return handler
 
 
 # --- the life of all Apps -----------------------------------------------------------------------------------------

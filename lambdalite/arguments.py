@@ -16,8 +16,11 @@ if TYPE_CHECKING:
 __all__ = [
     "NO_EVENT",
     "add_extras",
+    "check_callback",
     "check_counts",
     "check_durability",
+    "check_handler",
+    "check_name",
     "default_name",
     "encode",
     "is_redefinition",
@@ -29,7 +32,7 @@ NO_EVENT: Any = object()
 
 
 def check_counts(*, concurrency: Any, spares: Any, async_concurrency: Any = 1) -> None:
-    """Refuse an App's numbers that are no whole numbers, or too small.
+    """Refuse an App's numbers that are no whole numbers, too small or too large.
 
     Raises:
         InvalidParameterValue: which one, and what it takes.
@@ -41,6 +44,11 @@ def check_counts(*, concurrency: Any, spares: Any, async_concurrency: Any = 1) -
     ):
         if isinstance(value, bool) or not isinstance(value, int) or value < low:
             raise InvalidParameterValue(f"App({name}=…) takes a whole number from {low} up, not {value!r}")
+    if spares > limits.SPARES_MOST:
+        raise InvalidParameterValue(
+            f"App(spares=…) takes at most {limits.SPARES_MOST}, not {spares}: each is a process that waits. For a function "
+            "that needs more at hand there is provisioned_concurrency"
+        )
 
 
 def check_durability(durability: Any) -> None:
@@ -51,6 +59,38 @@ def check_durability(durability: Any) -> None:
     """
     if durability not in ("power-loss", "process-crash"):
         raise InvalidParameterValue(f"App(durability=…) takes 'power-loss' or 'process-crash', not {durability!r}")
+
+
+def check_handler(handler: Any) -> None:
+    """Refuse what is neither a callable nor a handler string.
+
+    Raises:
+        UsageError: with what it is.
+    """
+    if not callable(handler) and not isinstance(handler, str):
+        raise UsageError(f"a handler is a callable of (event, context), not {handler!r}")
+
+
+def check_name(name: Any) -> None:
+    """Refuse what cannot be a function's name.
+
+    Raises:
+        UsageError: with what it is.
+    """
+    if not isinstance(name, str):
+        raise UsageError(
+            f"an App knows functions by name or ARN, not by {name!r}: Function objects have invoke() of their own"
+        )
+
+
+def check_callback(callback: Any) -> None:
+    """Refuse an observer that cannot be called.
+
+    Raises:
+        UsageError: with what it is.
+    """
+    if not callable(callback):
+        raise UsageError(f"observe() takes a callable of one argument, the event that it is told of, not {callback!r}")
 
 
 def default_name(handler: Any) -> str:
@@ -101,7 +141,7 @@ def patience(wait: float | bool | None) -> float | None:
         return FOREVER
     if not isinstance(wait, (int, float)) or not wait >= 0:
         raise UsageError(f"wait= takes seconds (0 or more), True or None, not {wait!r}")
-    return min(float(wait), FOREVER)
+    return float(min(wait, FOREVER))
 
 
 def add_extras(

@@ -26,11 +26,21 @@ def run_many(
     """Generator behind `Function.map`; arguments are checked at once, work starts when it is iterated.
 
     Raises:
-        UsageError: ``concurrency`` is not a positive whole number.
+        UsageError: ``events`` cannot be iterated, or ``concurrency`` is not a positive whole number.
     """
     width = _width(function, concurrency)
+    source = _source(events)
     bar = Progress(_length(events), function.name) if progress else None
-    return _run(function, events, width, bar, outcomes=outcomes)
+    return _run(function, source, width, bar, outcomes=outcomes)
+
+
+def _source(events: Iterable[Any]) -> Iterator[Any]:
+    try:
+        return iter(events)
+    except TypeError as error:
+        raise UsageError(
+            f"map() takes an iterable of events, not {events!r}: for one event there is invoke()"
+        ) from error
 
 
 def _width(function: Function[Any, Any], asked: int | None) -> int:
@@ -51,7 +61,7 @@ def _length(events: Iterable[Any]) -> int | None:
 
 
 def _run(
-    function: Function[Any, Any], events: Iterable[Any], width: int, bar: Progress | None, *, outcomes: bool
+    function: Function[Any, Any], events: Iterator[Any], width: int, bar: Progress | None, *, outcomes: bool
 ) -> Iterator[Any]:
     pending: deque[Future[Outcome]] = deque()
     pool = ThreadPoolExecutor(width, thread_name_prefix=f"lambdalite-map-{function.name}")

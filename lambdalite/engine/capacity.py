@@ -328,10 +328,16 @@ class Capacity:
         return max(config.provisioned_concurrency, ahead)
 
     def refill(self, fleet: Fleet) -> None:
-        """Start environments ahead until the fleet has its spares; their init goes on while nobody waits."""
-        for _ in range(self._floor(fleet.version.config) - len(fleet.idle)):
+        """Start environments ahead; their init goes on while nobody waits.
+
+        What is provisioned is there after the first invocation. Spares beyond that come a few with each: whoever asks for
+        many must not make one caller wait while all are forked.
+        """
+        config, ready = fleet.version.config, len(fleet.idle)
+        spares = min(self._floor(config) - ready, limits.SPARES_AT_ONCE)
+        for _ in range(max(config.provisioned_concurrency - ready, spares)):
             try:
-                spare = fleet.template.environment(provisioned=bool(fleet.version.config.provisioned_concurrency))
+                spare = fleet.template.environment(provisioned=bool(config.provisioned_concurrency))
             except ServiceException:
                 return  # a spare is a favour: whoever needs a place that is not there will be told so
             spare.idle_since = self.clock.elapsed()

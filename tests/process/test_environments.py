@@ -228,7 +228,9 @@ def test_template_killed_is_replaced(app: App) -> None:
 def test_stopped_template_holds_nobody_up(app: App) -> None:
     """Megabytes of closure for a template that does not read: the caller is answered at its deadline all the same."""
     ballast = os.urandom(3 << 20)
-    function = app.function(lambda event, context: len(ballast), name="function", init_timeout=0.3)
+    function: lambdalite.Function[Any, int] = app.function(
+        lambda event, context: len(ballast), name="function", init_timeout=0.3
+    )
     app.function(shop.echo).invoke(1)
     [zygote] = psutil.Process(app.supervisor().pid).children()
     outcomes: list[lambdalite.Outcome] = []
