@@ -59,7 +59,6 @@ INITS: dict[str, tuple[str, str]] = {
     "raises SystemExit": ("raise SystemExit(3)", STATUS + "3"),
     "exits": ("import os\nos._exit(0)", NO_REASON),
     "kills its group": ("import os\nos.kill(0, 9)", "signal: killed"),
-    "leaves with its child": ("import os\nif os.fork(): os._exit(0)", NO_REASON),
     "goes on with its child": ("import os\nos.fork()", ""),
     "exits in forks": ("import os\nos.register_at_fork(after_in_child=lambda: os._exit(7))", STATUS + "7"),
     "ignores dead children": ("import signal\nsignal.signal(signal.SIGCHLD, signal.SIG_IGN)", ""),
