@@ -51,7 +51,6 @@ KILL_PATIENCE = 2.0  # O: how long a caller waits to see a killed process gone b
 # --- the asynchronous queue ---------------------------------------------------------------------------------------
 EVENT_BYTES = 1 * MIB  # D: asynchronous payload, 256 KB before October 2025
 ASYNC_CONCURRENCY = 16  # O: sent events that run at once; AWS scales to the account's limit, a laptop had better not
-DELIVERIES = 16  # O: records that may be on their way to destinations at once
 LEASE_SECONDS = 30.0  # O: a claim holds so long unless renewed, which happens three times as often
 DELAY_SECONDS = 31_622_400.0  # O: a year and a day, as long as AWS lets a durable execution last
 PRIORITY = 1_000_000  # O: either way
@@ -66,6 +65,7 @@ EVENT_AGE_DEFAULT = 21_600  # D
 RETRY_FIRST = 60.0  # D: after the first failed attempt; twice that after the second; S
 BACKOFF = (1.0, 300.0)  # D: after a throttle or a failure of the service: first, and longest
 RECURSION_PASSES = 16  # D: a chain of events through one function, then it is stopped
+NESTED_INVOCATIONS = 64  # O: handlers that wait for one another, each with an environment; AWS's limit is concurrency
 ERROR_MESSAGE_BYTES = 1_024  # S: of a dead letter's ErrorMessage
 DELIVERY_TRIES = 6  # O: AWS does not say; with the backoff, half a minute
 DELIVERY_SECONDS = 30.0  # O: how long a destination may take over one record

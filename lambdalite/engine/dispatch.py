@@ -60,10 +60,11 @@ _AHEAD = 64  # O: the most that is claimed ahead for one function
 class Line:
     """One function's claimed events."""
 
-    __slots__ = ("ahead", "backlog", "running", "settled")
+    __slots__ = ("ahead", "backlog", "places", "running", "settled")
 
     def __init__(self) -> None:
         self.backlog: deque[QueuedEvent] = deque()
+        self.places = 1  # how many may run at once
         self.running = 0
         self.settled = 0  # since the last turn began
         self.ahead = 0  # how many may be claimed beyond what can run at once
@@ -105,7 +106,8 @@ class Dispatcher:
         self._parallel = 1 if clock.manual else parallel
         self._lines: dict[str, Line] = {}
         self._desks: dict[str, Aside] = {}  # by lane of records
-        self._delivering: set[str] = set()  # lanes with a delivery under way
+        self._delivering: set[str] = set()  # lanes with a record claimed
+        self._records: deque[QueuedEvent] = deque()  # those of them that nobody delivers yet
         self._settled: list[Settlement] = []
         self._running = 0
         self._aside = Aside("lambdalite-store")
@@ -127,7 +129,7 @@ class Dispatcher:
             while not self._stopping:
                 await self._turn()
             with anyio.move_on_after(grace()):
-                while self._running or self._delivering:
+                while self._running or len(self._delivering) > len(self._records):
                     await self._turn()
             tasks.cancel_scope.cancel()
         with anyio.CancelScope(shield=True):
@@ -149,6 +151,7 @@ class Dispatcher:
         self._tell(settled, claim)
         for event in claim.events:
             self._take(event)
+        self._staff()
         self._answer(asked, waiters)
         if not self._settled and not self._woken.is_set() and not self._asked:
             await self._sleep(full=len(claim.events) >= limit)
@@ -174,22 +177,19 @@ class Dispatcher:
             line.settled = 0
             ahead += line.ahead
             held += line.running + len(line.backlog)
-            rooms[invocation_lane(name)] = self._places(version.config) + line.ahead - line.running - len(line.backlog)
+            line.places = self._places(version.config)
+            rooms[invocation_lane(name)] = line.places + line.ahead - line.running - len(line.backlog)
             for role in ROLES:
                 lane = delivery_lane(name, role)
-                desk = self._desks.get(lane)
+                desk = self._desks.get(lane)  # busy without a delivery under way: with one that has been given up
                 rooms[lane] = int(lane not in self._delivering and not (desk is not None and desk.busy))
-        return {lane: room for lane, room in rooms.items() if room > 0}, self._limit(ahead, held)
+        one = int(not held and not self._delivering)  # with a clock moved by hand: one after the other
+        limit = one if self._clock.manual else max(self._parallel + ahead - held, 0)
+        return {lane: room for lane, room in rooms.items() if room > 0}, limit
 
     def _places(self, config: FunctionConfig) -> int:
         reserved = config.reserved_concurrency
         return self._parallel if reserved is None else max(min(reserved, self._parallel), 1)
-
-    def _limit(self, ahead: int, held: int) -> int:
-        if self._clock.manual:  # one after the other, records too
-            return int(not held and not self._delivering)
-        # Records are delivered beside the events: a destination that hangs must not hold up the queue.
-        return self._parallel + ahead - held + limits.DELIVERIES
 
     def _tell(self, settled: list[Settlement], claim: Claim) -> None:
         """The store has made it so: wake who waits, tell who listens."""
@@ -229,29 +229,42 @@ class Dispatcher:
     def _take(self, event: QueuedEvent) -> None:
         if event.role:
             self._delivering.add(event.lane)
-            self._tasks.start_soon(self._deliver, event)
-            return
-        line = self._lines[event.function]
-        line.backlog.append(event)
-        version = self._functions().get(event.function)
-        places = self._parallel if version is None else self._places(version.config)
-        if line.running < places and self._running < self._parallel:
-            line.running += 1
-            self._running += 1
-            self._tasks.start_soon(self._work, line)
+            self._records.append(event)
+        else:
+            self._lines[event.function].backlog.append(event)
 
-    async def _work(self, line: Line) -> None:
-        """Run a line's events until none is left."""
+    def _staff(self) -> None:
+        """Start what there is room for: records, which are few and quick, then events, line by line."""
+        if self._stopping:
+            return
+        serial = self._clock.manual
+        if serial and (self._running or len(self._delivering) > len(self._records)):
+            return
+        while self._records:
+            self._tasks.start_soon(self._deliver, self._records.popleft())
+            if serial:
+                return
+        for line in self._lines.values():
+            while line.backlog and line.running < line.places and self._running < self._parallel:
+                line.running += 1
+                self._running += 1
+                self._tasks.start_soon(self._work, line, line.backlog.popleft())
+
+    async def _work(self, line: Line, event: QueuedEvent) -> None:
+        """Run an event, and then what the line has more of, until none is left."""
         try:
-            while line.backlog and not self._stopping:
-                event = line.backlog.popleft()
+            while True:
                 settlement = await self._one(event)
                 line.settled += 1
                 self._settled.append(settlement)
                 self.wake()
+                if not line.backlog or self._stopping:
+                    return
+                event = line.backlog.popleft()
         finally:
             line.running -= 1
             self._running -= 1
+            self._staff()
             self.wake()
 
     async def _one(self, event: QueuedEvent) -> Settlement:
@@ -338,6 +351,7 @@ class Dispatcher:
             error = problem
         finally:
             self._delivering.discard(lane)
+            self._staff()
         settlement = deliver.after_delivery(event, error, self._clock.now())
         if settlement.state is State.FAILED:
             name = "DeadLetterErrors" if event.role == "dead_letter" else "DestinationDeliveryFailures"

@@ -10,7 +10,7 @@ import enum
 
 import attrs
 
-__all__ = ["QueueStatistics", "QueuedEvent", "Settlement", "State", "delivery_lane", "invocation_lane"]
+__all__ = ["DELIVERY", "QueueStatistics", "QueuedEvent", "Settlement", "State", "delivery_lane", "invocation_lane"]
 
 
 class State(enum.IntEnum):
@@ -30,6 +30,10 @@ class State(enum.IntEnum):
         return self >= State.SUCCEEDED
 
 
+#: What the lanes of records begin with.
+DELIVERY = "deliver:"
+
+
 def invocation_lane(function: str) -> str:
     """The lane of a function's events. A store claims by lane: as many of each as the claimer has room for."""
     return f"invoke:{function}"
@@ -37,7 +41,7 @@ def invocation_lane(function: str) -> str:
 
 def delivery_lane(function: str, role: str) -> str:
     """The lane of records on their way to one destination of a function."""
-    return f"deliver:{function}:{role}"
+    return f"{DELIVERY}{function}:{role}"
 
 
 @attrs.define(eq=False, kw_only=True)

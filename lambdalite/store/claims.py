@@ -6,7 +6,7 @@ import json
 import os
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from lambdalite.model.queued import State
+from lambdalite.model.queued import DELIVERY, State
 from lambdalite.store import hosts
 from lambdalite.store.rows import EVENT, event_of, insert
 
@@ -114,10 +114,12 @@ def look(connection: sqlite3.Connection, lanes: Lanes, asked: Asked, *, check: b
     """
     ready, due, soon = [], [], []
     for number, first in connection.execute(LOOK):
-        if asked.rooms.get(lanes.name(connection, number)[0], 0) <= 0:
+        name = lanes.name(connection, number)[0]
+        if asked.rooms.get(name, 0) <= 0:
             continue
         if first is None:
-            ready.append(number)
+            if asked.limit > 0 or name.startswith(DELIVERY):
+                ready.append(number)
         elif first <= asked.now:
             due.append(number)
             soon.append(first)
@@ -130,8 +132,7 @@ def look(connection: sqlite3.Connection, lanes: Lanes, asked: Asked, *, check: b
             lapsed.append(number)
         elif holds:
             soon.append(until)
-    room = asked.limit > 0
-    return Look(tuple(ready) if room else (), tuple(due), tuple(lapsed), min(soon, default=None))
+    return Look(tuple(ready), tuple(due), tuple(lapsed), min(soon, default=None))
 
 
 def host_of(connection: sqlite3.Connection, owner: str) -> int | None:
@@ -262,19 +263,20 @@ def _claim(connection: sqlite3.Connection, lanes: Lanes, ready: Iterable[int], a
 
 
 def _choose(connection: sqlite3.Connection, lanes: Lanes, ready: Iterable[int], asked: Asked) -> list[int]:
-    """Which events: the first of those lanes, no more of each than there is room for."""
+    """Which events: the first of those lanes, no more of each than there is room for; records beside the limit."""
     found = []
     for lane in ready:
         name = lanes.name(connection, lane)[0]
-        room = min(asked.rooms[name], asked.limit)
+        room = asked.rooms[name] if name.startswith(DELIVERY) else min(asked.rooms[name], asked.limit)
         found += [(rank, due, number, name) for number, rank, due in connection.execute(_NEXT, (lane, room))]
     found.sort()
     chosen: list[int] = []
     taken: dict[str, int] = {}
+    left = asked.limit
     for _, _, number, name in found:
-        if len(chosen) >= asked.limit:
-            break
-        if taken.get(name, 0) < asked.rooms[name]:
+        record = name.startswith(DELIVERY)
+        if taken.get(name, 0) < asked.rooms[name] and (record or left > 0):
             taken[name] = taken.get(name, 0) + 1
+            left -= not record
             chosen.append(number)
     return chosen
