@@ -48,6 +48,8 @@ class Committer:
         committed: called in the leading thread after every commit, with that connection.
         kind: work of this class is done together,
         merged: by this: gets all that there is, returns the result of each.
+        patience: seconds that a commit may wait for others who were in the last one.
+        one_statement: is this all done by a single SQL statement? It then needs no BEGIN and COMMIT.
     """
 
     def __init__(
@@ -56,10 +58,16 @@ class Committer:
         committed: Callable[[Connection], None],
         kind: type,
         merged: Callable[[Connection, list[Any]], list[Any]],
+        one_statement: Callable[[list[Any]], bool],
+        patience: float = 0.0,
     ) -> None:
-        self._connection, self._committed, self._kind, self._merged = connection, committed, kind, merged
-        self._mutex = threading.Lock()  # guards the two below; held for moments only
+        self._connection, self._committed = connection, committed
+        self._patience = patience
+        self._kind, self._merged, self._one_statement = kind, merged, one_statement
+        self._mutex = threading.Lock()  # guards what is below; held for moments only
         self._queued: list[_Job] = []
+        self._gathering: _Job | None = None  # the leader, while it waits for as many as last time
+        self._expected = 0
         self._leader: _Job | None = None
 
     def submit(self, work: Any) -> Any:
@@ -73,6 +81,9 @@ class Committer:
                 self._queued.append(job)
                 if self._leader is None:
                     self._leader = job
+                elif self._gathering is not None and len(self._queued) >= self._expected:
+                    self._gathering.gate.release()
+                    self._gathering = None
                 leads = self._leader is job
             if not leads:
                 job.gate.acquire()
@@ -88,6 +99,8 @@ class Committer:
     def _lead(self, own: _Job) -> None:
         batch: list[_Job] = []
         try:
+            if self._patience:
+                self._gather(own)
             with self._connection() as connection:
                 self._run(connection, batch)
         except Exception as error:  # no connection to be had, or another process keeps it: that is the answer to all
@@ -98,9 +111,21 @@ class Committer:
         finally:
             self._hand_over(batch, own)
 
+    def _gather(self, own: _Job) -> None:
+        """Give those who were in the last batch a moment to come again: an fsync costs the same for one as for all."""
+        with self._mutex:
+            if len(self._queued) >= self._expected:
+                return
+            self._gathering = own
+        own.gate.acquire(timeout=self._patience)
+        with self._mutex:
+            self._gathering = None
+
     def _hand_over(self, batch: list[_Job], own: _Job) -> None:
         with self._mutex:
             self._queued[:0] = [job for job in batch if not job.done and job is not own]
+            self._expected = len(batch)
+            self._gathering = None
             self._appoint()
         for job in batch:
             if job.done and job is not own:
@@ -134,12 +159,21 @@ class Committer:
 
     def _transact(self, connection: Connection, batch: list[_Job]) -> None:
         """All that is queued, and all that is queued meanwhile, in one transaction; what was taken is in ``batch``."""
+        self._take(batch)
+        if self._one_statement([job.work for job in batch]):
+            with _statement(connection, batch):
+                self._perform(connection, batch)
+            return
         with _transaction(connection, batch):
+            self._perform(connection, batch)
             while self._queued and len(batch) < _TOGETHER:
-                with self._mutex:
-                    taken, self._queued = self._queued, []
-                batch += taken
-                self._perform(connection, taken)
+                self._perform(connection, self._take(batch))
+
+    def _take(self, batch: list[_Job]) -> list[_Job]:
+        with self._mutex:
+            taken, self._queued = self._queued, []
+        batch += taken
+        return taken
 
     def _perform(self, connection: Connection, jobs: list[_Job]) -> None:
         alike = [job for job in jobs if isinstance(job.work, self._kind)]
@@ -167,6 +201,19 @@ def _transaction(connection: Connection, batch: list[_Job]) -> Iterator[None]:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         elif begun and not isinstance(error, Exception):  # interrupted just after the commit: it holds
+            _succeed(batch)
+        raise
+    _succeed(batch)
+
+
+@contextmanager
+def _statement(connection: Connection, batch: list[_Job]) -> Iterator[None]:
+    """One statement is a transaction by itself."""
+    before = connection.total_changes
+    try:
+        yield
+    except BaseException as error:
+        if connection.total_changes != before and not isinstance(error, Exception):
             _succeed(batch)
         raise
     _succeed(batch)

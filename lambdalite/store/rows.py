@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     import sqlite3
     from collections.abc import Sequence
 
-__all__ = ["EVENT", "INSERT", "Lanes", "Put", "event_of", "insert", "put_all"]
+__all__ = ["EVENT", "INSERT", "Lanes", "Put", "event_of", "insert", "one_statement", "put_all"]
 
 #: Larger payloads are kept apart: a row is rewritten whole when it is claimed and when it is settled.
 _APART = 2_048
@@ -112,19 +112,32 @@ class Put:
 def put_all(connection: sqlite3.Connection, puts: Sequence[Put]) -> list[int]:
     """Store the events of simple Puts together; how many of each were new."""
     rows = [row for put in puts for row in put.rows]
-    new = 0
+    spans = []
     for start in range(0, len(rows), _CHUNK):
         some = rows[start : start + _CHUNK]
-        new += connection.execute(_insert_many(len(some)), [value for row in some for value in row]).rowcount
-    if new == len(rows):
+        cursor = connection.execute(_insert_many(len(some)), [value for row in some for value in row])
+        spans.append((cursor.lastrowid or 0, cursor.rowcount))
+    if sum(count for _, count in spans) == len(rows):
         return [len(put.rows) for put in puts]
-    return _tell_apart(connection, puts, new)
+    return _tell_apart(connection, puts, spans)
 
 
-def _tell_apart(connection: sqlite3.Connection, puts: Sequence[Put], new: int) -> list[int]:
-    """Some ids were known already: those that were new have the last numbers."""
-    found = connection.execute("SELECT id FROM events ORDER BY seq DESC LIMIT ?", (new,)).fetchall()
-    fresh = {request_id for (request_id,) in found}
+def one_statement(works: Sequence[Any]) -> bool:
+    """Does `put_all` do all of this in one statement?"""
+    rows = 0
+    for work in works:
+        if work.__class__ is not Put:
+            return False
+        rows += len(work.rows)
+    return rows <= _CHUNK
+
+
+def _tell_apart(connection: sqlite3.Connection, puts: Sequence[Put], spans: Sequence[tuple[int, int]]) -> list[int]:
+    """Some ids were known already. Rows of one statement have consecutive numbers: those in the spans were new."""
+    fresh: set[str] = set()
+    for last, count in spans:
+        found = connection.execute("SELECT id FROM events WHERE seq > ? AND seq <= ?", (last - count, last))
+        fresh.update(request_id for (request_id,) in found)
     counts = []
     for put in puts:
         mine = fresh & {row[0] for row in put.rows}
