@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import base64
 import math
+import subprocess
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -16,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 import psutil
 
 from lambdalite.app import App
+from lambdalite.cli import demo_host
 from lambdalite.cli.doctor import print_table
 from lambdalite.cli.paint import Paint
 from lambdalite.clock import monotonic
@@ -29,6 +32,7 @@ if TYPE_CHECKING:
 
     from lambdalite.functions import Function
     from lambdalite.model.outcome import Outcome
+    from lambdalite.model.queued import QueueStatistics
 
 __all__ = ["run"]
 
@@ -49,6 +53,7 @@ def run(options: argparse.Namespace) -> int:
             scenes.memory,
             scenes.throttle,
             scenes.fault,
+            scenes.survive,
         ):
             scene()
         scenes.title("What is enforced on this machine")
@@ -187,6 +192,44 @@ class Scenes:
         self.check("the fault is the handler's", outcome.error_type == "ZeroDivisionError")
         for line in printable(outcome.log.replace("\r", "\n")).splitlines():
             print(f"  {self.paint.dim(line)}")
+
+    def survive(self) -> None:
+        """A store that outlives its host."""
+        count, enough = 20, 6
+        self.title(f"{count} events are sent, their host is killed with -9 in the middle, and none is lost")
+        with tempfile.TemporaryDirectory(prefix="lambdalite-demo-") as folder:
+            store = str(Path(folder) / "jobs.db")
+            pid, sent = _killed_host(store, count, enough)
+            with App(store=store) as app:
+                demo_host.function(app)
+                before = app.queue_stats()
+                print(f"  process {pid} accepted {len(sent)} events, ran some and is gone: {_counts(before)}")
+                app.start().drain(timeout=20)
+                print(f"  the next one finished them: {_counts(app.queue_stats())}")
+                lost = [one for one in sent if app.sent(one).status != "succeeded"]
+        self.check("no event is lost when the host is killed", not lost and len(sent) == count)
+
+
+def _killed_host(store: str, count: int, enough: int) -> tuple[int, list[str]]:
+    """Let a process of its own send ``count`` events, and kill it when ``enough`` are done; its pid, and their ids."""
+    command = [sys.executable, "-m", demo_host.__name__, store, str(count)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as host:
+        assert host.stdout is not None
+        sent: list[str] = []
+        for line in host.stdout:
+            kind, _, request_id = line.strip().partition(" ")
+            if kind == "sent":
+                sent.append(request_id)
+            else:
+                enough -= 1
+            if len(sent) == count and enough <= 0:
+                break
+        host.kill()
+        return host.pid, sent
+
+
+def _counts(counts: QueueStatistics) -> str:
+    return f"{counts.succeeded} done, {counts.running} under way, {counts.ready} waiting, {counts.failed} failed"
 
 
 def _at_once(function: Function[Any, Any], *, wait: bool) -> list[Any]:
