@@ -78,13 +78,14 @@ class Environment:
         while self.phase is Phase.STARTING and self.failed is None:
             try:
                 frame = self.channel.receive()
-            except frames.ProtocolError:
+                if frame is not None:
+                    self._initialised(frame)
+                    continue
+            except (frames.ProtocolError, ValueError, TypeError):  # in strict, user code can write it
                 self.kill()
                 self.failed = diagnose.protocol_broken("")
                 break
-            if frame is not None:
-                self._initialised(frame)
-            elif self.channel.eof:
+            if self.channel.eof:
                 yield from self._died_in_init()
             elif monotonic() >= deadline:
                 self.channel.drain()
@@ -113,6 +114,7 @@ class Environment:
         self.channel.drain()
         self.channel.output.append(str(meta.get("line", "")).encode())
         self.trace = str(meta.get("trace", ""))
+        frames.decode_meta(frame.payload)  # readers rely on its being an object
         self.failed = Verdict(Failure.INIT, frame.payload)
 
     def _died_in_init(self) -> Plan[None]:
@@ -276,9 +278,11 @@ class Environment:
         phase = str(meta.get("phase"))
         if phase not in _PHASES and phase != "request":
             raise frames.ProtocolError("an unknown kind of fault")
+        # The handler may have written it, and its readers rely on its being an object.
+        document = frames.decode_meta(frame.payload)
         self.phase = step(self.phase, Event.ANSWERED if self.version.config.reuse else Event.FINISHED)
         if phase == "request":
-            raise InvalidRequestContent(str(json.loads(frame.payload).get("errorMessage", "")))
+            raise InvalidRequestContent(str(document.get("errorMessage", "")))
         return Verdict(_PHASES[phase], frame.payload), str(meta.get("trace", "")), peak
 
     # --- end ------------------------------------------------------------------------------------------------------

@@ -178,6 +178,13 @@ def how_foreign_reply(event: Any) -> None:
     time.sleep(30)
 
 
+def how_forged_fault(event: Any) -> None:
+    meta = json.dumps({"phase": event["phase"]}).encode()
+    payload: bytes = event["payload"].encode("latin-1")
+    os.write(_channel(), struct.pack("!BIII", 18, 1, len(meta), len(payload)) + meta + payload)
+    time.sleep(30)
+
+
 def how_deep_meta(event: Any) -> None:
     meta = b"[" * 200_000
     frame = struct.pack("!BIII", 18, 1, len(meta), 0) + meta

@@ -48,6 +48,10 @@ DEATHS: list[tuple[dict[str, Any], Failure, str, str]] = [
     ({"how": "oversize"}, Failure.EXITED, EXIT, NO_REASON),
     ({"how": "foreign_reply"}, Failure.EXITED, EXIT, NO_REASON),
     ({"how": "deep_meta"}, Failure.EXITED, EXIT, NO_REASON),
+    ({"how": "forged_fault", "phase": "handler", "payload": "words"}, Failure.EXITED, EXIT, NO_REASON),
+    ({"how": "forged_fault", "phase": "handler", "payload": "\xff"}, Failure.EXITED, EXIT, NO_REASON),
+    ({"how": "forged_fault", "phase": "handler", "payload": "[" * 9_000}, Failure.EXITED, EXIT, NO_REASON),
+    ({"how": "forged_fault", "phase": "request", "payload": "[]"}, Failure.EXITED, EXIT, NO_REASON),
     (
         {"how": "large"},
         Failure.RESPONSE_TOO_LARGE,
@@ -117,7 +121,7 @@ def wait_for_word(event: Any, context: Any) -> str:
 
 def ident(value: Any) -> str:
     """A row's name."""
-    return "-".join(str(item) for item in value.values()) if isinstance(value, dict) else ""
+    return "-".join(str(item)[:20] for item in value.values()) if isinstance(value, dict) else ""
 
 
 @pytest.mark.usefixtures("neighbour")

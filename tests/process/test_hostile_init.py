@@ -66,6 +66,17 @@ INITS: dict[str, tuple[str, str]] = {
 }
 
 
+#: what an init that has the channel, since it runs in the environment, may write to it
+FRAMES: dict[str, tuple[int, bytes, bytes]] = {
+    "no meta": (16, b"words", b""),
+    "no init": (16, b'{"init": "words"}', b""),
+    "no output": (16, b'{"output": "w"}', b""),
+    "no document": (18, b'{"phase": "init"}', b"words"),
+    "no object": (18, b'{"phase": "init"}', b"[]"),
+    "no kind": (99, b"{}", b""),
+}
+
+
 def bystander(event: object, context: object) -> str:
     """Another function, whose environment is kept."""
     return "unharmed"
@@ -87,3 +98,25 @@ def test_init_harms_nobody_else(app: App, tmp_path: Path, how: str, reuse: bool)
     assert [not error] * 2 == [outcome.ok for outcome in outcomes]
     assert all(outcome.ok or outcome.error_message.endswith(error) for outcome in outcomes)
     assert ("unharmed", guardian) == (neighbour.invoke({}), app.supervisor().pid)
+
+
+@pytest.mark.parametrize("what", FRAMES)
+def test_forged_end_of_init_is_an_exit(app: App, tmp_path: Path, what: str) -> None:
+    """In strict, init could tell the host anything: what is not well-formed ends the environment, like garbage later on."""
+    kind, meta, payload = FRAMES[what]
+    source = (
+        "import os, struct, time\n"
+        f"frame = struct.pack('!BIII', {kind}, 0, {len(meta)}, {len(payload)}) + {meta!r} + {payload!r}\n"
+        "for fd in range(3, 64):\n"
+        "    try:\n"
+        "        if os.readlink(f'/proc/self/fd/{fd}').startswith('socket:'): os.write(fd, frame)\n"
+        "    except OSError: pass\n"
+        "time.sleep(30)\n"
+        "def handler(event, context): return 'fine'\n"
+    )
+    (tmp_path / "forger.py").write_text(source)
+    function = app.load("forger.handler", root=str(tmp_path), isolation="strict", timeout=30)
+
+    outcome = function.run({})
+
+    assert (False, NO_REASON) == (outcome.ok, outcome.error_message[-len(NO_REASON) :])
