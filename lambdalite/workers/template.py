@@ -54,7 +54,7 @@ class Link:
         self.ended_at = float("inf")  # when the zygote found it dead, monotonic seconds
         self.unsafe = ""
         self.refused = ""  # why the zygote could not fork the template
-        self.served = False  # an environment forked over it has become ready
+        self.served = False  # an environment has become ready, forked over this link or over one before it
 
     def fork(self, body: dict[str, Any], fds: tuple[int, int]) -> None:
         """Ask for an environment.
@@ -143,6 +143,7 @@ class Template:
         with self._lock:
             link = self._link
             if link is None or link.ended or not link.supervisor.alive:
+                served = link is not None and link.served
                 if link is not None:
                     link.close()
                     link.supervisor.give_back(link.slot)
@@ -153,6 +154,7 @@ class Template:
                     if link is not None and link.supervisor.alive:
                         raise
                     link = self._link = self._start()  # the supervisor broke under our hands: once more, with a new one
+                link.served = served  # this version's init has been seen to succeed, so a death in it deserves a try
             return link
 
     def _start(self) -> Link:

@@ -225,6 +225,38 @@ def test_template_killed_is_replaced(app: App) -> None:
     assert 2 == function.invoke(2)
 
 
+def test_template_killed_again_while_it_starts_is_replaced(app: App, tmp_path: Path) -> None:
+    """Its init has succeeded before, so the death was none of its making: the first caller hears nothing of it."""
+    (tmp_path / "mod.py").write_text(
+        f"import os, time\nhere = {str(tmp_path)!r}\n"
+        "if os.path.exists(here + '/slow'):\n    open(here + '/begun', 'w').close()\n    time.sleep(60)\n"
+        "def handler(event, context): return event\n"
+    )
+    function = app.load("mod.handler", root=tmp_path, writable=[str(tmp_path)], init_timeout=60)
+    function.invoke(1)
+    [zygote] = psutil.Process(app.supervisor().pid).children()
+    (tmp_path / "slow").touch()
+    kill_all(zygote)
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(function.run(2).payload))
+    thread.start()
+    assert until((tmp_path / "begun").exists)
+    (tmp_path / "slow").unlink()
+
+    kill_all(zygote)
+    thread.join()
+
+    assert [b"2"] == answers
+
+
+def kill_all(zygote: psutil.Process) -> None:
+    """End every template and environment, and wait until they are gone."""
+    family = zygote.children(recursive=True)
+    for process in family:
+        process.kill()
+    assert until(lambda: not any(alive(process) for process in family))
+
+
 def test_stopped_template_holds_nobody_up(app: App) -> None:
     """Megabytes of closure for a template that does not read: the caller is answered at its deadline all the same."""
     ballast = os.urandom(3 << 20)
