@@ -22,6 +22,8 @@ __all__ = ["LOOK", "Asked", "Look", "free", "hold", "host_of", "look", "regroup"
 #: How many waiting events become ready in one turn: nobody waits long for the store meanwhile.
 PROMOTED_AT_ONCE = 2_000
 
+_SILENT = 604_800.0  # O: seconds after which a host without claims is forgotten
+
 # Which lanes have a ready event, and when the first waiting one of each lane is due: by jumping from lane to lane in the
 # index, so a lane of a million events costs as much as one of one.
 LOOK = """
@@ -145,6 +147,11 @@ def hold(connection: sqlite3.Connection, owner: str, until: float) -> int:
     """Make a host's claims hold until then; its number."""
     row = connection.execute("UPDATE hosts SET lease_until = ? WHERE owner = ? RETURNING id", (until, owner)).fetchone()
     if row is None:
+        connection.execute(  # those that are not heard of any more, on other machines too
+            "DELETE FROM hosts WHERE lease_until < ?"
+            " AND NOT EXISTS (SELECT 1 FROM events INDEXED BY running WHERE state = 3 AND host = hosts.id)",
+            (until - _SILENT,),
+        )
         pid = os.getpid()
         row = connection.execute(
             "INSERT INTO hosts (owner, machine, pid, started, lease_until) VALUES (?, ?, ?, ?, ?) RETURNING id",
@@ -179,13 +186,12 @@ def settle(
     host = host_of(connection, owner) if settlements else None
     for one in settlements:
         done = one.state == State.SUCCEEDED
-        row = connection.execute(
-            _SETTLE,
-            (
-                int(one.state), one.due, one.attempts, one.refusals, one.condition, one.failure, one.answer,
-                one.finished_at, done, done, one.request_id, host,
-            ),
-        ).fetchall()  # fmt: skip
+        end = (one.due if one.finished_at is None else one.finished_at) if one.state.final else None
+        values = (
+            int(one.state), one.due, one.attempts, one.refusals, one.condition, one.failure, one.answer, end, done, done,
+            one.request_id, host,
+        )  # fmt: skip
+        row = connection.execute(_SETTLE, values).fetchall()
         if not row:
             lost.append(one.request_id)
             continue

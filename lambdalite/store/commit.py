@@ -23,18 +23,20 @@ if TYPE_CHECKING:
 
 __all__ = ["Committer"]
 
+_LOCKED = ("SQLITE_BUSY", "SQLITE_LOCKED")  # nothing is wrong with the work, and waiting again for each would be long
 _TOGETHER = 256  # O: so many in one transaction that more would save nothing
 
 
 class _Job:
     """A piece of work and what came of it. Owned by the leader between being queued and being done."""
 
-    __slots__ = ("done", "error", "gate", "result", "work")
+    __slots__ = ("batch", "done", "error", "gate", "result", "work")
 
     def __init__(self, work: Any) -> None:
         self.work = work
         self.gate = threading.Lock()
         self.gate.acquire()
+        self.batch: list[_Job] | None = None  # what it has taken, if it leads
         self.done = False
         self.result: Any = None
         self.error: BaseException | None = None
@@ -73,7 +75,8 @@ class Committer:
     def submit(self, work: Any) -> Any:
         """Run ``work`` in a transaction; returns what it returns, after the commit.
 
-        ``work`` is called with the connection, unless it is of the ``kind`` that is done together. It may be run more than once: only the last run is kept.
+        ``work`` is called with the connection, unless it is of the ``kind`` that is done together. It may be run more
+        than once: only the last run is kept.
         """
         job = _Job(work)
         try:
@@ -82,7 +85,7 @@ class Committer:
                 if self._leader is None:
                     self._leader = job
                 elif self._gathering is not None and len(self._queued) >= self._expected:
-                    self._gathering.gate.release()
+                    _open(self._gathering)
                     self._gathering = None
                 leads = self._leader is job
             if not leads:
@@ -97,7 +100,7 @@ class Committer:
         return job.result
 
     def _lead(self, own: _Job) -> None:
-        batch: list[_Job] = []
+        batch = own.batch = list[_Job]()
         try:
             if self._patience:
                 self._gather(own)
@@ -122,22 +125,29 @@ class Committer:
             self._gathering = None
 
     def _hand_over(self, batch: list[_Job], own: _Job) -> None:
+        """Wake who is done, and the next to lead. Doing it twice does no harm: an interrupt may hit it half way."""
         with self._mutex:
-            self._queued[:0] = [job for job in batch if not job.done and job is not own]
+            queued = self._queued
+            again = [job for job in batch if not job.done and job is not own and job not in queued]
+            self._queued = again + queued
             self._expected = len(batch)
             self._gathering = None
             self._appoint()
         for job in batch:
             if job.done and job is not own:
-                job.gate.release()
+                _open(job)
 
     def _appoint(self) -> None:
-        """Under the mutex: the next to lead is the first in line."""
+        """Under the mutex: the next to lead is the first in line. Two leaders would merely wait for each other."""
         self._leader = self._queued[0] if self._queued else None
         if self._leader is not None:
-            self._leader.gate.release()
+            _open(self._leader)
 
     def _withdraw(self, job: _Job) -> None:
+        """An exception has hit the job's thread: nobody is to wait for it."""
+        if job.batch is not None:
+            self._hand_over(job.batch, job)
+            return
         with self._mutex:
             if job in self._queued:
                 self._queued.remove(job)
@@ -147,8 +157,8 @@ class Committer:
     def _run(self, connection: Connection, batch: list[_Job]) -> None:
         try:
             self._transact(connection, batch)
-        except Exception:
-            if len(batch) < 2:
+        except Exception as error:
+            if len(batch) < 2 or getattr(error, "sqlite_errorname", "").startswith(_LOCKED):
                 raise
             for job in batch:  # which one was it? each for itself
                 try:
@@ -217,6 +227,11 @@ def _statement(connection: Connection, batch: list[_Job]) -> Iterator[None]:
             _succeed(batch)
         raise
     _succeed(batch)
+
+
+def _open(job: _Job) -> None:
+    if job.gate.locked():
+        job.gate.release()
 
 
 def _succeed(batch: list[_Job]) -> None:

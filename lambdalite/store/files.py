@@ -6,6 +6,7 @@ import os
 import sqlite3
 import stat
 from typing import NoReturn
+from urllib.parse import quote
 
 from lambdalite.errors import UsageError
 from lambdalite.store import schema
@@ -19,11 +20,18 @@ _MAGIC = b"SQLite format 3\x00"
 _SYNCHRONOUS = {"power-loss": "FULL", "process-crash": "NORMAL"}
 
 
-def connect(path: str | None, durability: str) -> sqlite3.Connection:
-    """A connection to a store, in our way of using SQLite; the caller sees to it that one thread at a time uses it."""
+def connect(path: str | None, durability: str, *, make: bool = False) -> sqlite3.Connection:
+    """A connection to a store, in our way of using SQLite; the caller sees to it that one thread at a time uses it.
+
+    Args:
+        path: of the file; None: memory, of this connection alone.
+        durability: see `SqlStore`.
+        make: make the file if it is not there.
+    """
+    name = ":memory:" if path is None else f"file:{quote(path)}?mode={'rwc' if make else 'rw'}"
     connection = sqlite3.connect(
-        ":memory:" if path is None else path, timeout=PATIENCE, isolation_level=None, check_same_thread=False,
-        cached_statements=256,
+        name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256,
+        uri=path is not None,
     )  # fmt: skip
     connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
     connection.execute("PRAGMA journal_size_limit = 67108864")
@@ -40,7 +48,7 @@ def prepare(path: str, durability: str) -> None:
     """
     _look_at(path)
     try:
-        connection = connect(path, durability)
+        connection = connect(path, durability, make=True)
         try:
             _bring_up(connection, path)
         finally:
@@ -51,6 +59,9 @@ def prepare(path: str, durability: str) -> None:
 
 def build(connection: sqlite3.Connection) -> int:
     """Make an empty database a store, or bring it up to date, unless somebody has; the version it has now."""
+    version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+    if version >= schema.VERSION:
+        return version
     if connection.execute("PRAGMA page_count").fetchone()[0] == 0:
         connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
     connection.execute("BEGIN IMMEDIATE")
@@ -96,6 +107,8 @@ def _look_at(path: str) -> None:
     if not stat.S_ISREG(found.st_mode):
         kind = "a directory" if stat.S_ISDIR(found.st_mode) else "no regular file"
         raise UsageError(f"store {path}: it is {kind}. Name a file, such as {os.path.join(path, 'jobs.db')}")
+    if not os.access(path, os.W_OK) or not os.access(parent, os.W_OK):
+        raise UsageError(f"store {path}: it can only be read. Make the file and its directory writable")
     if found.st_size:
         _look_into(path, found.st_size)
 
@@ -111,7 +124,7 @@ def _look_into(path: str, size: int) -> None:
     application, version = int.from_bytes(head[68:72], "big"), int.from_bytes(head[60:64], "big")
     if application == schema.APPLICATION_ID and version > schema.VERSION:
         _refuse_newer(path, version)
-    if os.path.exists(f"{path}-wal") and os.path.getsize(f"{path}-wal"):
+    if _has_log(path):
         wanted = application == schema.APPLICATION_ID  # what is inside is known only with its log: SQLite's business
         tables: set[str] = set() if wanted else {"?"}
     else:
@@ -130,10 +143,14 @@ def _look_into(path: str, size: int) -> None:
         _refuse_damaged(path, f"tables are missing: {', '.join(sorted(schema.TABLES - tables))}")
 
 
+def _has_log(path: str) -> bool:
+    """Was it left in the middle of something?"""
+    logs = (f"{path}-wal", f"{path}-journal")
+    return any(os.path.exists(log) and os.path.getsize(log) for log in logs)
+
+
 def _tables(path: str) -> set[str]:
     """Names of tables, read without locks, so that no file appears beside."""
-    from urllib.parse import quote
-
     try:
         connection = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro&immutable=1", uri=True)
         try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lambdalite.model.queued import QueueStatistics, State
 from lambdalite.store import claims
@@ -15,17 +15,20 @@ if TYPE_CHECKING:
     from lambdalite.model.queued import QueuedEvent
 
 __all__ = [
+    "Piece",
     "advance",
     "cancel",
     "find",
     "fired",
     "hand_back",
     "holds",
+    "last",
     "listed",
     "prunable",
     "prune",
     "purge",
     "redrive",
+    "redrive_one",
     "renew",
     "retry_now",
     "statistics",
@@ -119,14 +122,14 @@ def listed(
 ) -> list[QueuedEvent]:
     """See `Store.list`."""
     where, values = "seq > ?", [after]
-    marks = _numbers(connection, function, records)
+    marks = _numbers(connection, function, records=records)
     where += f" AND lane IN ({','.join(map(str, marks))})"
     if state is not None:
         where += f" AND state = {int(state)}"
     return find(connection, lanes, where, values, limit)
 
 
-def _numbers(connection: sqlite3.Connection, function: str | None, records: bool | None) -> list[int]:
+def _numbers(connection: sqlite3.Connection, function: str | None, *, records: bool | None) -> list[int]:
     """Lanes of a function (or all), of events or of records (or both)."""
     rows = connection.execute("SELECT id, function, role FROM lanes").fetchall()
     return [
@@ -138,14 +141,18 @@ def _numbers(connection: sqlite3.Connection, function: str | None, records: bool
 
 def statistics(connection: sqlite3.Connection, function: str | None) -> QueueStatistics:
     """Counts, each by running over an index."""
-    events, records = set(_numbers(connection, function, False)), set(_numbers(connection, function, True))
+    events, records = (
+        set(_numbers(connection, function, records=False)),
+        set(_numbers(connection, function, records=True)),
+    )
     counts: dict[State, int] = dict.fromkeys(State, 0)
     deliveries, undelivered, first = 0, 0, None
     for state, query in _COUNTS:
         for lane, count, oldest in connection.execute(query):
             if lane in events:
                 counts[state] += count
-                first = oldest if first is None else oldest if oldest is not None and oldest < first else first
+                if not state.final:
+                    first = oldest if first is None else min(first, oldest)
             elif lane in records:
                 deliveries += count if not state.final else 0
                 undelivered += count if state is State.FAILED else 0
@@ -162,16 +169,19 @@ def statistics(connection: sqlite3.Connection, function: str | None) -> QueueSta
     )  # fmt: skip
 
 
-_COUNTS = (
-    (State.READY, "SELECT lane, count(*), min(seq) FROM events INDEXED BY ready WHERE state = 0 GROUP BY lane"),
-    (State.WAITING, "SELECT lane, count(*), min(seq) FROM events INDEXED BY waiting WHERE state = 1 GROUP BY lane"),
-    (State.BLOCKED, "SELECT lane, count(*), min(seq) FROM events INDEXED BY grouped WHERE grp IS NOT NULL AND state = 2 GROUP BY lane"),
-    (State.RUNNING, "SELECT lane, count(*), min(seq) FROM events INDEXED BY running WHERE state = 3 GROUP BY lane"),
-    *(
-        (state, f"SELECT lane, count(*), NULL FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = {int(state)} GROUP BY lane")
-        for state in (State.SUCCEEDED, State.FAILED, State.CANCELLED)
-    ),
-)  # fmt: skip
+_COUNTED = (
+    (State.READY, "ready", "state = 0"),
+    (State.WAITING, "waiting", "state = 1"),
+    (State.BLOCKED, "grouped", "grp IS NOT NULL AND state = 2"),
+    (State.RUNNING, "running", "state = 3"),
+    (State.SUCCEEDED, "over", "finished_at IS NOT NULL AND state = 4"),
+    (State.FAILED, "over", "finished_at IS NOT NULL AND state = 5"),
+    (State.CANCELLED, "over", "finished_at IS NOT NULL AND state = 6"),
+)
+_COUNTS = tuple(
+    (state, f"SELECT lane, count(*), min(seq) FROM events INDEXED BY {index} WHERE {where} GROUP BY lane")
+    for state, index, where in _COUNTED
+)
 
 
 # --- changing by hand -------------------------------------------------------------------------------------------------
@@ -196,49 +206,72 @@ def retry_now(connection: sqlite3.Connection, request_id: str, now: float) -> in
     return len(rows)
 
 
-def redrive(connection: sqlite3.Connection, now: float, function: str | None, request_id: str | None) -> int:
-    """Accept some failed events again, last in line; how many."""
-    if request_id is not None:
-        found = connection.execute("SELECT seq FROM events WHERE id = ? AND state = 5", (request_id,)).fetchall()
-    else:
-        lanes = _numbers(connection, function, False)
-        found = connection.execute(
-            "SELECT seq FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = 5"
-            f" AND lane IN ({','.join(map(str, lanes))}) LIMIT ?",
-            (_AT_ONCE,),
-        ).fetchall()
+class Piece(NamedTuple):
+    """A part of a long piece of work: how many it was, and the number to go on after."""
+
+    done: int
+    last: int
+
+
+def last(connection: sqlite3.Connection) -> int:
+    """The number of the event accepted last."""
+    return int(connection.execute("SELECT ifnull(max(seq), 0) FROM events").fetchone()[0])
+
+
+def redrive_one(connection: sqlite3.Connection, now: float, request_id: str) -> int:
+    """Accept a failed event, or a record that no destination took, again; how many."""
+    found = connection.execute("SELECT seq FROM events WHERE id = ? AND state = 5", (request_id,)).fetchall()
+    return _accept_again(connection, [number for (number,) in found], now)
+
+
+def redrive(connection: sqlite3.Connection, now: float, function: str | None, last: int, after: int) -> Piece:
+    """Accept some failed events again, last in line."""
+    lanes = ",".join(map(str, _numbers(connection, function, records=False)))
+    found = connection.execute(
+        "SELECT seq FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = 5"
+        f" AND lane IN ({lanes}) AND seq <= ? LIMIT ?",
+        (last, _AT_ONCE),
+    ).fetchall()
+    return Piece(_accept_again(connection, sorted(number for (number,) in found), now), after)
+
+
+def _accept_again(connection: sqlite3.Connection, numbers: Sequence[int], now: float) -> int:
     rows = []
-    for (number,) in sorted(found):
-        last = connection.execute("SELECT max(seq) FROM events").fetchone()[0]
+    for new, number in enumerate(numbers, last(connection) + 1):
         rows += connection.execute(
             f"UPDATE events SET seq = ?, {_WAITS}, accepted_at = ?, due = ?, not_before = ?, attempts = 0, refusals = 0,"
             " finished_at = NULL, condition = '', failure = '', answer = x'' WHERE seq = ? RETURNING lane, grp",
-            (last + 1, now, now, now, number),
+            (new, now, now, now, number),
         ).fetchall()
-        connection.execute("UPDATE bodies SET seq = ? WHERE seq = ?", (last + 1, number))
+        connection.execute("UPDATE bodies SET seq = ? WHERE seq = ?", (new, number))
     _regroup(connection, rows)
     return len(rows)
 
 
-def purge(connection: sqlite3.Connection, function: str | None, state: State | None) -> int:
-    """Forget some events that do not run; how many."""
-    lanes = ",".join(map(str, _numbers(connection, function, None)))
+def purge(connection: sqlite3.Connection, function: str | None, state: State | None, after: int) -> Piece:
+    """Forget some events that do not run, records too."""
+    lanes = ",".join(map(str, _numbers(connection, function, records=None)))
     wanted = "state <> 3" if state is None else f"state = {int(state)} AND state <> 3"
     found = connection.execute(
-        f"SELECT seq FROM events WHERE lane IN ({lanes}) AND {wanted} LIMIT ?", (_AT_ONCE,)
+        f"SELECT seq FROM events WHERE seq > ? AND lane IN ({lanes}) AND {wanted} ORDER BY seq LIMIT ?",
+        (after, _AT_ONCE),
     ).fetchall()
-    return _forget(connection, [number for (number,) in found])
+    numbers = [number for (number,) in found]
+    return Piece(_forget(connection, numbers), numbers[-1] if numbers else after)
 
 
 # --- forgetting -------------------------------------------------------------------------------------------------------
 
-_OLD = "SELECT seq FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = ? AND lane = ? AND finished_at < ? LIMIT ?"
+_OLD = (
+    "SELECT seq FROM events INDEXED BY over"
+    " WHERE finished_at IS NOT NULL AND state = ? AND lane = ? AND finished_at < ? LIMIT ?"
+)
 
 
 def _old(connection: sqlite3.Connection, before: float, failed_before: float, limit: int) -> list[int]:
     found: list[int] = []
     limits = ((State.SUCCEEDED, before), (State.CANCELLED, before), (State.FAILED, failed_before))
-    for lane in _numbers(connection, None, None):
+    for lane in _numbers(connection, None, records=None):
         for state, moment in limits:
             if len(found) < limit:
                 rows = connection.execute(_OLD, (int(state), lane, moment, limit - len(found)))

@@ -70,7 +70,9 @@ class SqlStore:
         self._foreign = False  # another process has written, and nobody was told yet
         self._sample = False  # the next commit is to find out
         self._checked = -_CHECK
-        self._committer = Committer(self._writing, self._committed, Put, put_all, one_statement, _GATHER[self._durability])
+        self._committer = Committer(
+            self._writing, self._committed, Put, put_all, one_statement, _GATHER[self._durability]
+        )
         if self._path is None:
             self._read_lock = self._write_lock
 
@@ -232,13 +234,14 @@ class SqlStore:
         return True
 
     def changed(self) -> bool:
-        if self._path is None or self._closed:
+        if self._path is None:
             return False
         if self._write_lock.acquire(blocking=False):
             try:
-                self._take_sample(self._open_writer())
-            except sqlite3.Error as error:
-                raise faults.refused(error, self.name, files.PATIENCE) from error
+                if self._writer is not None:
+                    self._take_sample(self._writer)
+            except sqlite3.Error:
+                return True  # something is wrong: whoever looks will be told what
             finally:
                 self._write_lock.release()
         else:  # somebody is writing: he will see
@@ -274,7 +277,11 @@ class SqlStore:
         return self._change(partial(keeping.retry_now, request_id=request_id, now=now)) > 0
 
     def redrive(self, now: float, *, function: str | None = None, request_id: str | None = None) -> int:
-        return self._repeat(partial(keeping.redrive, now=now, function=function, request_id=request_id))
+        if request_id is not None:
+            return self._change(partial(keeping.redrive_one, now=now, request_id=request_id))
+        with self._reading() as connection:
+            last = keeping.last(connection)  # what fails again meanwhile is not meant
+        return self._repeat(partial(keeping.redrive, now=now, function=function, last=last))
 
     def purge(self, *, function: str | None = None, state: State | None = None) -> int:
         return self._repeat(partial(keeping.purge, function=function, state=state))
@@ -293,17 +300,23 @@ class SqlStore:
             self._stir()
         return count
 
-    def _repeat(self, work: Callable[[sqlite3.Connection], int]) -> int:
+    def _repeat(self, work: Callable[..., keeping.Piece]) -> int:
         """Piece by piece until nothing is left, so that others get their turn in between."""
-        total = 0
-        while count := self._change(work):
-            total += count
+        total, piece = 0, keeping.Piece(1, 0)
+        while piece.done:
+            piece = self._submit(partial(work, after=piece.last))
+            total += piece.done
+        if total:
+            self._stir()
         return total
 
     def _shrink(self) -> None:
-        """Give a little of what is free back to the file system."""
-        with self._writing() as connection:
-            connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
+        """Give a little of what is free back to the file system; who writes waits for moments only."""
+        try:
+            with self._writing() as connection:
+                connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
+        except sqlite3.Error as error:
+            raise faults.refused(error, self.name, files.PATIENCE) from error
 
     # --- end ------------------------------------------------------------------------------------------------------
 
@@ -324,6 +337,7 @@ class SqlStore:
         self._read_lock.acquire()
         if self._path is not None:
             self._let_go()
+            self._foreign = True  # nobody sees what others write until it is open again
 
     def after_fork_in_parent(self) -> None:
         """Go on."""
@@ -349,14 +363,23 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _each(step: str) -> Callable[[], None]:
-    def call() -> None:
-        for store in list(_STORES):
-            getattr(store, step)()
-
-    return call
+_FORKING: list[SqlStore] = []  # owned by the thread that forks
 
 
-os.register_at_fork(
-    before=_each("before_fork"), after_in_parent=_each("after_fork_in_parent"), after_in_child=_each("after_fork")
-)
+def _before_fork() -> None:
+    for store in list(_STORES):
+        store.before_fork()
+        _FORKING.append(store)
+
+
+def _after_fork_in_parent() -> None:
+    while _FORKING:
+        _FORKING.pop().after_fork_in_parent()
+
+
+def _after_fork_in_child() -> None:
+    while _FORKING:
+        _FORKING.pop().after_fork()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
