@@ -5,7 +5,8 @@ docs/reference/schedules.md says exactly what every expression means.
 
 from __future__ import annotations
 
-from lambdalite.schedules.expression import At, Cron, Expression, Rate, describe, parse
+from lambdalite.schedules.describe import describe
+from lambdalite.schedules.expression import At, Cron, Expression, Rate, parse
 from lambdalite.schedules.schedule import Due, Schedule, default_name, due, jitter, next_after, schedule, upcoming
 
 __all__ = [

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 import re
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
-from lambdalite.errors import InvalidParameterValue
-from lambdalite.schedules.fields import FIELDS, Days, Fault, days_of_month, parse_days, parse_field
+from lambdalite.errors import InvalidParameterValue, UsageError
+from lambdalite.schedules.fields import FIELDS, YEAR, Days, Fault, days_of_month, parse_days, parse_field
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["At", "Cron", "Expression", "Rate", "describe", "parse"]
+__all__ = ["At", "Cron", "Expression", "Rate", "parse"]
 
 _UNITS = {"minute": 60, "hour": 3600, "day": 86400}
 _LONGEST = 366 * 200 * 86400  # seconds; O: AWS does not say, and beyond it there is no date left to add it to
-_AT = re.compile(r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}")
+_LENGTH = 256  # B: ScheduleExpression, of Scheduler and of rules
+_AT = re.compile(r"(\d{4})-(\d{2})-(\d{2})T(\d{2}):(\d{2}):(\d{2})", re.ASCII)
 
 
 class Rate(NamedTuple):
@@ -40,17 +42,15 @@ class Cron(NamedTuple):
     minutes: tuple[int, ...]
     hours: tuple[int, ...]
     days: Days
-    months: frozenset[int]
+    months: tuple[int, ...]
     years: tuple[int, ...]
 
     def local_times(self, start: dt.datetime) -> Iterator[dt.datetime]:
         """Every local time from the minute of ``start`` on, in order."""
         begin = (start.year, start.month, start.day)
-        for year in self.years:
-            if year < start.year:
-                continue
-            for month in range(1, 13):
-                if month not in self.months or (year, month) < begin[:2]:
+        for year in self.years[bisect.bisect_left(self.years, start.year) :]:
+            for month in self.months:
+                if (year, month) < begin[:2]:
                     continue
                 for day in days_of_month(self.days, year, month):
                     if (year, month, day) >= begin:
@@ -80,7 +80,15 @@ def parse(text: str, *, dialect: str = "scheduler") -> Expression:
 
     Raises:
         InvalidParameterValue: AWS's sentence, then what exactly is wrong.
+        UsageError: there is no such dialect.
     """
+    if dialect not in {"scheduler", "rule"}:
+        raise UsageError(f"dialect takes 'scheduler' or 'rule', not {dialect!r}")
+    if isinstance(text, str) and len(text) > _LENGTH:
+        raise InvalidParameterValue(
+            f"1 validation error detected: Value '{text[:40]}…' at 'scheduleExpression' failed to satisfy constraint: "
+            f"Member must have length less than or equal to {_LENGTH}"
+        )
     try:
         if not isinstance(text, str):
             raise Fault(f"it must be text, not {type(text).__name__}")
@@ -115,10 +123,14 @@ def _rate(text: str, inside: str) -> Rate:
 
 
 def _at(text: str, inside: str) -> At:
-    if not _AT.fullmatch(inside):
+    found = _AT.fullmatch(inside)
+    if not found:
         raise Fault("at takes yyyy-mm-ddThh:mm:ss, without a zone: the schedule's own time zone counts")
+    year, month, day, hour, minute, second = map(int, found.groups())
+    if not YEAR.low <= year <= YEAR.high:  # O: AWS does not say; as cron
+        raise Fault(f"year: {year} is not from {YEAR.low} to {YEAR.high}")
     try:
-        return At(text, dt.datetime.fromisoformat(inside))
+        return At(text, dt.datetime(year, month, day, hour, minute, second))  # noqa: DTZ001 - local
     except ValueError as error:
         raise Fault(f"there is no such time: {error}") from None
 
@@ -133,30 +145,7 @@ def _cron(text: str, inside: str) -> Cron:
         for part, field in zip(parts, FIELDS, strict=True)
     )
     days = parse_days(parts[2], parts[4])
-    return Cron(text, tuple(sorted(minutes)), tuple(sorted(hours)), days, month, tuple(sorted(year)))
+    return Cron(text, tuple(sorted(minutes)), tuple(sorted(hours)), days, tuple(sorted(month)), tuple(sorted(year)))
 
 
 _READERS: dict[str, Callable[[str, str], Expression]] = {"rate": _rate, "at": _at, "cron": _cron}
-
-
-# --- for people ---------------------------------------------------------------------------------------------------
-
-
-def describe(expression: Expression) -> str:
-    """One line of English, such as ``at 10:00 on MON-FRI``."""
-    if isinstance(expression, Rate):
-        return expression.text.removeprefix("rate(").removesuffix(")").join(("every ", ""))
-    if isinstance(expression, At):
-        return f"once, on {expression.local:%Y-%m-%d at %H:%M:%S}"
-    minutes, hours, day, month, weekday, year = expression.text.removeprefix("cron(").removesuffix(")").split()
-    if len(expression.hours) * len(expression.minutes) <= 4:
-        when = "at " + ", ".join(f"{hour:02}:{minute:02}" for hour in expression.hours for minute in expression.minutes)
-    else:
-        every = "every minute" if minutes == "*" else f"at minute {minutes}"
-        when = f"{every} of every hour" if hours == "*" else f"{every} of hour {hours}"
-    which = f"on {weekday.upper()}" if day == "?" else f"on day {day}" if day != "*" else "every day"
-    if weekday == "*":
-        which = "every day"
-    rest = [] if month == "*" else [f"in month {month.upper()}"]
-    rest += [] if year == "*" else [f"in {year}"]
-    return " ".join([when, which, *rest])

@@ -8,11 +8,14 @@ nearest weekday within the month), ``L-3`` (three days before the last), ``6L`` 
 from __future__ import annotations
 
 import calendar
+import datetime as dt
+import functools
 from typing import NamedTuple, TypeAlias
 
 __all__ = ["FIELDS", "Days", "Fault", "Field", "days_of_month", "parse_days", "parse_field"]
 
 _MONTHS = ("JAN", "FEB", "MAR", "APR", "MAY", "JUN", "JUL", "AUG", "SEP", "OCT", "NOV", "DEC")
+_LENGTHS = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _WEEKDAYS = ("SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT")
 
 
@@ -133,7 +136,10 @@ def _numbers(text: str) -> Days:
 def _weekdays(text: str) -> Days:
     weekdays: set[int] = set()
     rules: list[tuple[str, int, int]] = []
-    for part in text.split(","):
+    parts = text.split(",")
+    if "#" in text and len(parts) > 1:
+        raise Fault(f"day-of-week: {text!r}: with # there is room for one expression only")  # D: "3#1,6#3" is not valid
+    for part in parts:
         upper = part.upper()
         name, hash_, count = part.partition("#")
         if upper == "L":
@@ -149,15 +155,22 @@ def _weekdays(text: str) -> Days:
     return Days(weekdays=frozenset(weekdays), rules=tuple(rules))
 
 
-def days_of_month(days: Days, year: int, month: int) -> list[int]:
+def days_of_month(days: Days, year: int, month: int) -> tuple[int, ...]:
     """The days of one month that are meant, in order."""
-    first, length = calendar.monthrange(year, month)  # 0 is Monday
-    first = (first + 1) % 7 + 1  # 1 is Sunday, as AWS counts
+    first = dt.date(year, month, 1).isoweekday() % 7 + 1  # 1 is Sunday, as AWS counts
+    length = 29 if month == 2 and calendar.isleap(year) else _LENGTHS[month - 1]
+    return _days_of(days, first, length)
+
+
+@functools.lru_cache(maxsize=2048)
+def _days_of(days: Days, first: int, length: int) -> tuple[int, ...]:
+    """Of a month of ``length`` days that begins on weekday ``first``."""
+    # There are only 28 kinds of months: remembering them makes looking centuries ahead cheap.
     found = {day for day in days.numbers if day <= length}
     if days.weekdays:
         found |= {day for day in range(1, length + 1) if _weekday(day, first) in days.weekdays}
     found |= {day for rule in days.rules if (day := _by_rule(rule, first, length))}
-    return sorted(found)
+    return tuple(sorted(found))
 
 
 def _weekday(day: int, first: int) -> int:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import bisect
 import datetime as dt
 import hashlib
 import itertools
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -16,7 +18,6 @@ from lambdalite.schedules.expression import At, Rate, parse
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
-    from zoneinfo import ZoneInfo
 
     from lambdalite.schedules.expression import Cron, Expression
 
@@ -26,9 +27,8 @@ _NAME = re.compile(r"[0-9a-zA-Z-_.]{1,64}")  # B: Scheduler's Name
 _WINDOW = (1, 1440)  # B: FlexibleTimeWindow.MaximumWindowInMinutes
 _RETRIES = (0, 185)  # B: RetryPolicy.MaximumRetryAttempts
 _AGE = (60, 86_400)  # B: RetryPolicy.MaximumEventAgeInSeconds
-PUNCTUAL = (
-    60.0  # O: seconds after its instant in which a run counts as on time and not as missed; AWS promises a minute
-)
+_INPUT = 262_144  # B: Target.Input, bytes
+PUNCTUAL = 60.0  # O: seconds after its instant in which a run is on time and not missed; D: AWS promises a minute
 
 
 @attrs.frozen(kw_only=True)
@@ -60,7 +60,7 @@ class Schedule:
     enabled: bool = True
     maximum_retry_attempts: int | None = None
     maximum_event_age: int | None = None
-    zone: ZoneInfo = attrs.field(repr=False, eq=False)
+    zone: dt.tzinfo = attrs.field(repr=False, eq=False)
 
 
 class Due(NamedTuple):
@@ -142,12 +142,17 @@ def _check(options: dict[str, Any]) -> Iterable[str]:
         yield "The EndDate you specified is before its StartDate"
     if options.get("input") is not None:
         try:
-            json.dumps(options["input"], allow_nan=False)
+            size = len(json.dumps(options["input"], allow_nan=False).encode())
         except (TypeError, ValueError, RecursionError) as error:
             yield f"input takes what JSON can say: {error}"
+        else:
+            if size > _INPUT:
+                yield f"input is {size:,} bytes of JSON, and a schedule carries up to {_INPUT:,}: pass a key to it instead"
 
 
-def _zone(name: Any) -> ZoneInfo:
+def _zone(name: Any) -> dt.tzinfo:
+    if name == "UTC":
+        return dt.UTC  # needs no time zone data, which a small container may be without
     import zoneinfo  # here, since reading the zones of a whole application costs more than most applications want
 
     try:
@@ -155,14 +160,16 @@ def _zone(name: Any) -> ZoneInfo:
             raise zoneinfo.ZoneInfoNotFoundError(name)
         return zoneinfo.ZoneInfo(name)
     except (zoneinfo.ZoneInfoNotFoundError, ValueError, OSError):
-        if name == "UTC" or not zoneinfo.available_timezones():
-            raise UsageError("this system has no time zones: pip install tzdata") from None
+        if not zoneinfo.available_timezones():
+            raise UsageError(
+                f"the time zone {name!r} cannot be looked up, since this system has no time zone data: pip install tzdata"
+            ) from None
         raise InvalidParameterValue(
             f"The time zone {name!r} is invalid: give an IANA name such as Europe/Berlin"
         ) from None
 
 
-def _moment(option: str, value: Any, zone: ZoneInfo) -> float:
+def _moment(option: str, value: Any, zone: dt.tzinfo) -> float:
     if isinstance(value, dt.datetime):
         return (value if value.tzinfo is not None else value.replace(tzinfo=zone)).timestamp()
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) < 1e11:
@@ -183,7 +190,9 @@ def next_after(given: Schedule, after: float, anchor: float | None = None) -> fl
     """
     if not given.enabled:
         return None
-    floor = after if given.start is None else max(after, given.start - 1e-6)  # the start itself may fire
+    floor = (
+        after if given.start is None else max(after, math.nextafter(given.start, -math.inf))
+    )  # the start itself may fire
     expression = given.expression
     if isinstance(expression, Rate):
         found: float | None = _next_rate(expression.seconds, given.start, floor, after if anchor is None else anchor)
@@ -199,23 +208,43 @@ def _next_rate(seconds: int, start: float | None, floor: float, anchor: float) -
     begin = anchor + seconds if start is None else start
     if begin > floor:
         return begin
-    return begin + ((floor - begin) // seconds + 1) * seconds
+    count = int((floor - begin) // seconds)
+    # A sum may round down to the floor itself (instants lose a bit in January 2038), and would then come for ever.
+    while (found := begin + count * seconds) <= floor:
+        count += 1
+    return found
 
 
-def _next_cron(expression: Cron, zone: ZoneInfo, floor: float) -> float | None:
+def _next_cron(expression: Cron, zone: dt.tzinfo, floor: float) -> float | None:
     """In local order, which is also the order of the instants: of a repeated hour only the first time counts."""
     try:
         local = dt.datetime.fromtimestamp(floor, zone).replace(tzinfo=None)
     except (OverflowError, ValueError):
         return None
+    resume = local.replace(second=0, microsecond=0)
     for time in expression.local_times(local):
+        if time < resume:
+            continue
         found = _timestamp(time, zone)
-        if found is not None and found > floor:
+        if found is None:
+            resume = _after_gap(time, zone)
+        elif found > floor:
             return found
     return None
 
 
-def _timestamp(local: dt.datetime, zone: ZoneInfo | None) -> float | None:
+def _after_gap(local: dt.datetime, zone: dt.tzinfo) -> dt.datetime:
+    """The first minute that exists again after a local time that clocks are put forward over."""
+    before, after = (local.replace(tzinfo=zone, fold=fold).utcoffset() or dt.timedelta() for fold in (0, 1))
+    longest = range(int((after - before).total_seconds()) // 60 + 1)
+
+    def exists(minutes: int) -> bool:
+        return _timestamp(local + dt.timedelta(minutes=minutes), zone) is not None
+
+    return local + dt.timedelta(minutes=bisect.bisect_left(longest, True, key=exists))
+
+
+def _timestamp(local: dt.datetime, zone: dt.tzinfo | None) -> float | None:
     """A local time's instant, the first if there are two; None if clocks are put forward over it.
 
     D: Scheduler skips a run that falls on a time that does not exist, and runs once at a time that exists twice.
@@ -243,8 +272,16 @@ def due(given: Schedule, last: float, now: float, most: int) -> Due:
         given: the schedule.
         last: up to which instant it has been dealt with; for a rate without a start what it counts from.
         now: seconds since the epoch.
-        most: how many at once; the rest comes with the next call, from ``until`` on.
+        most: how many at once, from 1 up; the rest comes with the next call, from ``until`` on.
+
+    Returns:
+        The instants, and up to where it has then been dealt with: never before ``last``, even if the clock went back.
+
+    Raises:
+        UsageError: ``most`` is less than 1.
     """
+    if most < 1:
+        raise UsageError(f"most takes a number from 1 up, not {most!r}")
     on_time = now - PUNCTUAL
     begin = last
     fire: list[float] = []
@@ -256,7 +293,7 @@ def due(given: Schedule, last: float, now: float, most: int) -> Due:
     fire += itertools.takewhile(lambda instant: instant <= now, upcoming(given, begin, most, last))
     if len(fire) >= most:
         return Due(tuple(fire), fire[-1])
-    return Due(tuple(fire), _grid(given, last, now))
+    return Due(tuple(fire), max(last, _grid(given, last, now)))
 
 
 def _grid(given: Schedule, last: float, now: float) -> float:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import subprocess
 import sys
-from typing import Any
+import zoneinfo
+from typing import TYPE_CHECKING, Any
 from zoneinfo import ZoneInfo
 
 import pytest
 
-from lambdalite.errors import InvalidParameterValue
+from lambdalite.errors import InvalidParameterValue, UsageError
 from lambdalite.schedules import Cron, Rate, default_name, describe, due, jitter, next_after, parse, schedule, upcoming
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = dt.datetime(2026, 1, 1, tzinfo=dt.UTC).timestamp()
@@ -99,6 +104,34 @@ def test_expression_means_these_times(expression: str, expected: list[str]) -> N
         ("cron(² 10 * * ? *)", "minutes"),
         ("at(2026-12-31T23:59:59Z)", "without a zone"),
         ("at(2026-02-30T00:00:00)", "no such time"),
+        ("at(2026-01-01T24:00:00)", "no such time"),
+        ("at(2026-01-01 00:00:00)", "yyyy-mm-ddThh:mm:ss"),
+        ("at(1969-01-01T00:00:00)", "year: 1969"),
+        ("at(9999-12-31T23:59:59)", "year: 9999"),
+        ("cron(0 0 ? * 3#1,6#3 *)", "one expression only"),
+        ("cron(0 0 ? * MON#0 *)", "from 1 to 5"),
+        ("cron(0 0 ? * 15W *)", "day-of-week: '15W'"),
+        ("cron(0 0 6#3 * ? *)", "day-of-month: '6#3'"),
+        ("cron(0 0 32W * ? *)", "day-of-month: 32"),
+        ("cron(0 0 W * ? *)", "day-of-month: ''"),
+        ("cron(0 0 L-0 * ? *)", "day-of-month: 0"),
+        ("cron(0 0 L-3W * ? *)", "day-of-month: '3W'"),
+        ("cron(0 0 1-5W * ? *)", "day-of-month: '1-5'"),
+        ("cron(? 0 * * ? *)", "minutes: '?'"),
+        ("cron(L 0 * * ? *)", "minutes: 'L'"),
+        ("cron(0 0 * JANUARY ? *)", "month: 'JANUARY'"),
+        ("cron(0 0 * * ? 2200)", "year: 2200"),
+        ("cron(*/ 0 * * ? *)", "the step"),
+        ("cron(*/-5 0 * * ? *)", "the step"),
+        ("cron(1-2-3 0 * * ? *)", "minutes: '2-3'"),
+        ("cron(*-5 0 * * ? *)", "minutes: '*'"),
+        ("cron(-5 0 * * ? *)", "minutes: ''"),
+        ("cron()", "here are 0"),
+        ("cron(0 10 * * ? * *)", "here are 7"),
+        (" cron(0 10 * * ? *)", "nothing around"),
+        ("rate(minutes)", "whole number"),
+        ("rate(2 weeks)", "no unit"),
+        ("0 10 * * ? *", "must be rate"),
     ],
 )
 def test_what_means_nothing_is_refused_in_aws_s_words(expression: str, why: str) -> None:
@@ -116,6 +149,22 @@ def test_rules_have_words_of_their_own_and_know_no_at() -> None:
         parse("at(2026-12-31T23:59:59)", dialect="rule")
     assert isinstance(parse("rate(1 hour)", dialect="rule"), Rate)
     assert isinstance(parse("cron(0 10 * * ? *)", dialect="rule"), Cron)
+
+
+@pytest.mark.parametrize("dialect", ["scheduler", "rule"])
+@pytest.mark.parametrize("text", [f"rate({'9' * 5000} minutes)", f"cron({'9' * 5000} 0 * * ? *)"])
+def test_endless_expression_is_refused_by_its_length(text: str, dialect: str) -> None:
+    """In the words of AWS's own check, and without repeating it all."""
+    with pytest.raises(InvalidParameterValue, match="length less than or equal to 256") as caught:
+        parse(text, dialect=dialect)
+
+    assert 250 > len(str(caught.value))
+
+
+def test_unknown_dialect_is_refused() -> None:
+    """Or a misspelt one would quietly allow what the other forbids."""
+    with pytest.raises(UsageError, match="'scheduler' or 'rule', not 'Rule'"):
+        parse("rate(1 hour)", dialect="Rule")
 
 
 def test_run_that_falls_into_the_gap_of_spring_is_skipped() -> None:
@@ -150,6 +199,45 @@ def test_day_without_midnight_fires_at_none() -> None:
     found = fires("cron(0 0 * * ? *)", 2, after="2026-03-28T12:00", zone="Asia/Beirut")
 
     assert ["2026-03-30T00:00", "2026-03-31T00:00"] == found
+
+
+@pytest.mark.parametrize(
+    ("zone", "after", "expected"),
+    [
+        ("America/New_York", "2026-03-08T01:30", ["2026-03-08T01:45", "2026-03-08T03:00", "2026-03-08T03:15"]),
+        ("Australia/Lord_Howe", "2026-10-04T01:30", ["2026-10-04T01:45", "2026-10-04T02:30", "2026-10-04T02:45"]),
+        ("America/Sao_Paulo", "2018-11-03T23:30", ["2018-11-03T23:45", "2018-11-04T01:00", "2018-11-04T01:15"]),
+        ("Pacific/Apia", "2011-12-29T23:30", ["2011-12-29T23:45", "2011-12-31T00:00", "2011-12-31T00:15"]),
+    ],
+)
+def test_gap_is_left_out_and_not_a_minute_more(zone: str, after: str, expected: list[str]) -> None:
+    """Of an hour, of half an hour, over midnight, and of the day that Samoa never had."""
+    assert expected == fires("cron(*/15 * * * ? *)", 3, after=after, zone=zone)
+
+
+def test_repeated_hour_is_silent_the_second_time() -> None:
+    """Whichever of its two passes one asks in."""
+    made = schedule("cron(*/30 * * * ? *)", name="s", timezone="Europe/Berlin")
+    first = dt.datetime(2026, 10, 25, 2, 15, tzinfo=BERLIN).timestamp()
+    three = dt.datetime(2026, 10, 25, 3, tzinfo=BERLIN).timestamp()
+
+    assert [first + 900, three] == list(upcoming(made, first, 2))
+    assert three == next_after(made, first + 3600) == next_after(made, first + 3600 + 1800)
+
+
+def test_schedule_that_only_ever_falls_into_a_gap_ends() -> None:
+    """Half past two on the last Sunday of March is never in Berlin; the search stops with the last year."""
+    assert [] == fires("cron(* 2 ? 3 SUNL *)", 1, zone="Europe/Berlin")
+
+
+@pytest.mark.parametrize("start", [2.0**31 - 1000.1, 1e9 + 0.3, 0.1])
+def test_rate_goes_on_when_instants_lose_precision(start: float) -> None:
+    """As they do in January 2038: no instant comes twice, and none is left out."""
+    made = schedule("rate(7 minutes)", name="s", start=start)
+    found = list(upcoming(made, start, 20))
+
+    assert all(420 - 1e-3 < later - earlier < 420 + 1e-3 for earlier, later in itertools.pairwise(found))
+    assert all(later == next_after(made, earlier) for earlier, later in itertools.pairwise(found))
 
 
 def test_rate_ignores_daylight_saving() -> None:
@@ -195,6 +283,10 @@ def test_disabled_schedule_never_fires() -> None:
         ({"start": 5.0, "end": 4.0}, "before its StartDate"),
         ({"input": {1, 2}}, "input takes what JSON can say"),
         ({"input": float("nan")}, "input takes"),
+        ({"input": "x" * 262_144}, "carries up to 262,144"),
+        ({"timezone": ""}, "time zone"),
+        ({"timezone": "Europe"}, "time zone"),
+        ({"timezone": None}, "time zone"),
         ({"interval": 5}, "unknown option 'interval'"),
     ],
 )
@@ -259,9 +351,16 @@ def test_a_year_of_missed_runs_is_skipped_at_once() -> None:
 
 def test_nothing_is_due_when_the_clock_went_back() -> None:
     """It waits until the time comes again; nothing fires twice."""
-    made = schedule("cron(0 * * * ? *)", name="s", missed="all")
+    for text in ("cron(0 * * * ? *)", "rate(7 minutes)"):
+        made = schedule(text, name="s", missed="all")
 
-    assert () == due(made, START + 7200, START, 1000).fire
+        assert ((), START + 7200) == due(made, START + 7200, START, 1000)
+
+
+def test_due_of_nothing_at_once_is_refused() -> None:
+    """It would never come to an end."""
+    with pytest.raises(UsageError, match="from 1 up, not 0"):
+        due(schedule("rate(1 minute)", name="s"), START, START + 60, 0)
 
 
 def test_flexible_window_spreads_runs_the_same_way_everywhere() -> None:
@@ -295,15 +394,57 @@ def test_default_names_tell_schedules_apart() -> None:
     [
         ("rate(5 minutes)", "every 5 minutes"),
         ("at(2026-12-31T23:59:59)", "once, on 2026-12-31 at 23:59:59"),
-        ("cron(0 10 ? * MON-FRI *)", "at 10:00 on MON-FRI"),
-        ("cron(0,30 8,17 1 JAN ? 2027)", "at 08:00, 08:30, 17:00, 17:30 on day 1 in month JAN in 2027"),
-        ("cron(0/5 8-17 * * ? *)", "at minute 0/5 of hour 8-17 every day"),
-        ("cron(* * * * ? *)", "every minute of every hour every day"),
+        ("rate(1 day)", "every day"),
+        ("cron(0 10 ? * MON-FRI *)", "at 10:00 on Monday to Friday"),
+        ("cron(0 10 ? * 1,wed *)", "at 10:00 on Sunday and Wednesday"),
+        ("cron(0,30 8,17 1 JAN ? 2027)", "at 08:00, 08:30, 17:00 and 17:30 on day 1 in January of 2027"),
+        ("cron(0/5 8-17 * * ? *)", "every 5 minutes of hours 8 to 17 every day"),
+        ("cron(* * * * ? *)", "every minute"),
+        ("cron(* 9 * * ? *)", "every minute of hour 9 every day"),
+        ("cron(0,30 * * * ? *)", "at minutes 0 and 30 of every hour every day"),
+        ("cron(*/7 * * * ? *)", "every 7th minute from minute 0 of every hour every day"),
+        ("cron(*/20 */2 * * ? *)", "every 20 minutes of every 2nd hour from hour 0 every day"),
+        ("cron(0 0 L * ? *)", "at 00:00 on the last day of the month"),
+        ("cron(0 0 LW * ? *)", "at 00:00 on the last weekday of the month"),
+        ("cron(0 0 L-3 * ? *)", "at 00:00 on the day 3 days before the last of the month"),
+        ("cron(0 0 L-1 * ? *)", "at 00:00 on the day 1 day before the last of the month"),
+        ("cron(0 0 15W * ? *)", "at 00:00 on the weekday nearest to day 15"),
+        ("cron(0 0 1-7/3 * ? *)", "at 00:00 on every 3rd day from day 1 to day 7"),
+        ("cron(0 0 ? * L *)", "at 00:00 on Saturday"),
+        ("cron(0 0 ? * FRIL 2027-2028)", "at 00:00 on the last Friday of the month in 2027 to 2028"),
+        ("cron(0 0 ? 3,11-12 2#1 *)", "at 00:00 on the first Monday of the month in March and November to December"),
     ],
 )
 def test_expressions_can_be_said_in_english(expression: str, words: str) -> None:
     """For listings."""
     assert words == describe(parse(expression))
+
+
+def test_sentences_name_the_time_zone_where_it_matters() -> None:
+    """A rate knows none."""
+    assert describe(parse("cron(0 10 * * ? *)"), "Europe/Berlin") == "at 10:00 every day, Europe/Berlin"
+    assert describe(parse("at(2026-12-31T23:59:59)"), "UTC") == "once, on 2026-12-31 at 23:59:59, UTC"
+    assert describe(parse("rate(2 hours)"), "Europe/Berlin") == "every 2 hours"
+
+
+@pytest.fixture
+def no_time_zones(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A system without time zone data, as some containers are."""
+    monkeypatch.setitem(sys.modules, "tzdata", None)
+    zoneinfo.reset_tzpath(to=[])
+    zoneinfo.ZoneInfo.clear_cache()
+    yield
+    zoneinfo.reset_tzpath()
+    zoneinfo.ZoneInfo.clear_cache()
+
+
+@pytest.mark.usefixtures("no_time_zones")
+def test_missing_time_zone_data_is_said_with_what_installs_it() -> None:
+    """And UTC needs none."""
+    with pytest.raises(UsageError, match=r"'Europe/Berlin' cannot be looked up.*pip install tzdata"):
+        schedule("cron(0 10 * * ? *)", name="s", timezone="Europe/Berlin")
+
+    assert START + 36_000 == next_after(schedule("cron(0 10 * * ? *)", name="s"), START)
 
 
 def test_importing_lambdalite_loads_no_time_zones() -> None:
