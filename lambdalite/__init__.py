@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from lambdalite.functions import Function
     from lambdalite.model.outcome import Failure, Outcome
+    from lambdalite.runtime.client import current_app
     from lambdalite.sent import SentEvent
 
 __version__ = "0.1.0"
@@ -73,6 +74,7 @@ _HOME = {
     "SystemClock": "clock",
     "TooManyRequests": "errors",
     "UsageError": "errors",
+    "current_app": "runtime.client",
     "default_app": "default",
     "function": "default",
     "load": "default",
@@ -108,6 +110,7 @@ __all__ = [
     "SystemClock",
     "TooManyRequests",
     "UsageError",
+    "current_app",
     "default_app",
     "function",
     "load",

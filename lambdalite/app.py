@@ -26,6 +26,7 @@ from lambdalite.errors import (
     UsageError,
 )
 from lambdalite.functions import Function
+from lambdalite.gateway import Gateway
 from lambdalite.model.function import Version, configure
 from lambdalite.model.invocation import Invocation
 from lambdalite.observe import Observatory, Tail
@@ -102,6 +103,7 @@ class App(Serving):
         self._registry = Registry()
         self._observatory = Observatory(now=self.clock.now)
         self._capacity = self._new_capacity()
+        self._gateway = Gateway(self)
         if tail:
             self._observatory.logs.follow(Tail(sys.stderr))
         self._background = Background(
@@ -290,6 +292,7 @@ class App(Serving):
         identity: Mapping[str, str] | None,
         tenant_id: str | None,
         trace_id: str | None,
+        gateway: Gateway | None = None,
     ) -> Plan[Outcome]:
         """Steps 0-2 of the walk, then the walk itself, for one of the two drivers to run."""
         payload = arguments.encode(event)  # 0
@@ -302,6 +305,7 @@ class App(Serving):
         capacity = self._capacity
         fleet = capacity.fleet(version, self.supervisor)
         invocation = Invocation(version, payload, names.request_id(), version.arn)  # 2
+        invocation.gateway = gateway or self._gateway
         if client_context is not None or identity is not None or tenant_id is not None or trace_id is not None:
             arguments.add_extras(invocation, client_context, identity, tenant_id, trace_id)
         patience = None if wait is None else arguments.patience(wait)
@@ -314,7 +318,7 @@ class App(Serving):
         capacity = self._capacity
         invocation = Invocation(version, event.payload, event.request_id, event.arn or version.arn)
         invocation.client_context, invocation.trace_id = event.client_context, event.trace_id
-        invocation.attempt = event.attempts + 1
+        invocation.attempt, invocation.gateway = event.attempts + 1, self._gateway
         return walk(capacity, capacity.fleet(version, self.supervisor), self._observatory, invocation, None)
 
     def check(self, version: Version, event: Any) -> None:

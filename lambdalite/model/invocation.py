@@ -2,12 +2,25 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import attrs
 
 if TYPE_CHECKING:
+    from typing import Protocol
+
     from lambdalite.model.function import Version
+    from lambdalite.workers.waiting import Plan
+
+    class Gateway(Protocol):
+        """What answers a handler that asks its host for something."""
+
+        def serve(
+            self, invocation: Invocation, meta: dict[str, Any], payload: bytes
+        ) -> Plan[tuple[dict[str, Any], bytes]]:
+            """What to reply; never raises for what the handler asked."""
+            ...
+
 
 __all__ = ["Invocation"]
 
@@ -37,3 +50,5 @@ class Invocation:
     trace_id: str | None = None
     #: 1 for the first attempt.
     attempt: int = 1
+    #: What the handler may ask for, through `lambdalite.current_app()`; None: nothing.
+    gateway: Gateway | None = None

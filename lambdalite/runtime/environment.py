@@ -16,7 +16,7 @@ from resource import RUSAGE_SELF, getrusage
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from lambdalite.runtime import context, faults, frames, handler, logs, marshal, private, sandbox, snapshot
+from lambdalite.runtime import context, faults, frames, handler, line, logs, marshal, private, sandbox, snapshot
 from lambdalite.runtime.faults import Fault
 
 if TYPE_CHECKING:
@@ -180,6 +180,7 @@ class Server:
 
     def __init__(self, spec: dict[str, Any], channel: socket.socket, user: Any, body: dict[str, Any]) -> None:
         self.channel, self.user = channel, user
+        line.current = self.line = line.Line(channel)
         self.once = not spec["reuse"]
         self.config = {**spec["config"], "log_stream": body["log_stream"]}
 
@@ -198,7 +199,7 @@ class Server:
         """Run one invocation; the reply's frame."""
         meta = _scan(str(frame.meta, "utf-8"), 0)[0]
         try:
-            result = self.call(meta, frame.payload)
+            result = self.call(meta, frame.payload, frame.number)
         except Fault as fault:
             return self.fault(fault, meta["id"], frame.number)
         flush_output()
@@ -208,8 +209,8 @@ class Server:
             return frames.encode(frames.FAULT, json.dumps(told).encode(), faults.RESPONSE_TOO_LARGE, frame.number)
         return frames.encode(frames.ANSWER, b"%d" % usage, result, frame.number)
 
-    def call(self, meta: dict[str, Any], payload: bytes) -> bytes:
-        """Event in, answer out.
+    def call(self, meta: dict[str, Any], payload: bytes, number: int) -> bytes:
+        """Event in, answer out; meanwhile the handler may ask the host for more.
 
         Raises:
             Fault: anything that AWS's runtime would report.
@@ -217,8 +218,13 @@ class Server:
         if "trace" in meta:
             os.environ["_X_AMZN_TRACE_ID"] = meta["trace"]
         logs.begin(meta["id"], meta.get("tenant"))
-        event = marshal.decode(payload)
-        return marshal.encode(handler.call(self.user, event, context.build(meta, self.config)))
+        event, told = marshal.decode(payload), context.build(meta, self.config)
+        self.line.open(number)
+        try:
+            answer = handler.call(self.user, event, told)
+        finally:
+            self.line.close()
+        return marshal.encode(answer)
 
     def fault(self, fault: Fault, request_id: str, number: int) -> bytes:
         """A FAULT frame; the log line is printed here, as AWS's runtime does."""

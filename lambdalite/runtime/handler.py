@@ -63,9 +63,10 @@ def _finish(answer: Awaitable[Any]) -> Any:
         return asyncio.run(wait())
     # Only inline, called from a coroutine: a thread cannot run one event loop within another.
     from concurrent.futures import ThreadPoolExecutor
+    from contextvars import copy_context
 
     with ThreadPoolExecutor(1) as other:
-        return other.submit(asyncio.run, wait()).result()
+        return other.submit(copy_context().run, asyncio.run, wait()).result()
 
 
 # --- handler strings ----------------------------------------------------------------------------------------------

@@ -114,6 +114,18 @@ class Channel:
                 break  # as above
         self._rest = _NOTHING
 
+    def reply(self, number: int, meta: bytes, payload: bytes, deadline: float) -> Plan[None]:
+        """Answer a CALL; a process that does not read it has until the deadline, one that is gone needs none."""
+        head = frames.HEAD.pack(frames.REPLY, number, len(meta), len(payload)) + meta
+        if not self.try_send_all(head, payload):
+            yield from self.send_rest(deadline)
+        self.refused = False  # that is about the event, and the event has been taken
+
+    @property
+    def ahead(self) -> bool:
+        """Has more been read than the frame that was asked for, other than the parent's last word?"""
+        return bool(self._buffer) and self.last_word() is None
+
     def receive(self) -> frames.Frame | None:
         """The next frame if it is all there. Sets `eof` when the process and all who held its channel are gone.
 

@@ -21,10 +21,11 @@ from lambdalite.runtime import frames
 from lambdalite.workers import diagnose
 from lambdalite.workers.diagnose import Death, Verdict
 from lambdalite.workers.lifecycle import Event, Phase, step
-from lambdalite.workers.waiting import Wait
+from lambdalite.workers.waiting import Wait, within
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import TypeGuard
 
     from lambdalite.model.invocation import Invocation
     from lambdalite.workers.template import Template
@@ -173,6 +174,9 @@ class Environment:
             yield channel.readable(deadline)
             try:
                 frame = channel.collect()
+                if frame is not None and frame.kind == frames.CALL:
+                    yield from self._serve(invocation, frame, deadline)
+                    frame = None
             except frames.ProtocolError:
                 verdict = yield from self._hijacked(invocation)
                 frame = None
@@ -199,6 +203,21 @@ class Environment:
                 )  # fmt: skip
             frame = None
         return self._failed(invocation, frame, verdict, started_at, duration, (output, dropped))
+
+    def _serve(self, invocation: Invocation, frame: frames.Frame, deadline: float) -> Plan[None]:
+        """The handler asks its App for something: see to it, for no longer than the handler has, and tell it.
+
+        Raises:
+            ProtocolError: no handler of ours would ask so. Each waits for its reply before it writes anything else.
+        """
+        meta, gateway, channel = frames.decode_meta(frame.meta), invocation.gateway, self.channel
+        number = meta.pop("call", None)
+        if gateway is None or channel.ahead or frame.number != self.invocations or not _is_number(number):
+            raise frames.ProtocolError("a call that nobody expects")
+        channel.drain()  # whoever follows the log sees what led to the call
+        told = yield from within(gateway.serve(invocation, meta, frame.payload), deadline)
+        if told is not None:
+            yield from channel.reply(number, json.dumps(told[0]).encode(), told[1], deadline)
 
     def _overdue(self, invocation: Invocation) -> Plan[Verdict]:
         yield from self.end()
@@ -347,6 +366,10 @@ class Environment:
 
     def __repr__(self) -> str:
         return f"<Environment {self.version.name} {self.phase.value} {self.invocations} invocations>"
+
+
+def _is_number(found: Any) -> TypeGuard[int]:
+    return type(found) is int and 0 < found < 1 << 32
 
 
 def _killed(status: int | None) -> bool:

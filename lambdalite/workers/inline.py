@@ -14,9 +14,10 @@ from lambdalite import limits, names
 from lambdalite.clock import monotonic, wall
 from lambdalite.errors import InvalidRequestContent
 from lambdalite.model.outcome import Failure, Outcome
-from lambdalite.runtime import context, faults, handler, marshal
+from lambdalite.runtime import client, context, faults, handler, line, marshal
 from lambdalite.workers.diagnose import Verdict
 from lambdalite.workers.lifecycle import Event, Phase, step
+from lambdalite.workers.waiting import block
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,6 +50,24 @@ class InlineTemplate:
 
     def abandon(self) -> None:
         """Nothing to let go."""
+
+
+class _Desk:
+    """Where a handler asks its App: its thread waits, as it would in an environment."""
+
+    def __init__(self, invocation: Invocation) -> None:
+        self.invocation: Invocation | None = invocation
+
+    def call(self, meta: dict[str, Any], payload: bytes) -> tuple[dict[str, Any], bytes]:
+        """What the gateway says.
+
+        Raises:
+            Refused: the handler has answered already, or nobody serves it.
+        """
+        invocation = self.invocation
+        if invocation is None or invocation.gateway is None:
+            raise line.Refused("no invocation is running: call from inside the handler, before it has answered")
+        return block(invocation.gateway.serve(invocation, meta, payload))
 
 
 class InlineEnvironment:
@@ -124,8 +143,14 @@ class InlineEnvironment:
             "log_format": config.log_format,
             "log_level": config.log_level,
         }
-        event = marshal.decode(invocation.payload)
-        answer = handler.call(self._handler, event, context.build(meta, settings))
+        event, told = marshal.decode(invocation.payload), context.build(meta, settings)
+        desk = _Desk(invocation)
+        before = client.inline.set(desk.call)
+        try:
+            answer = handler.call(self._handler, event, told)
+        finally:
+            client.inline.reset(before)
+            desk.invocation = None
         return marshal.encode(answer)
 
     @property

@@ -58,8 +58,14 @@ def _inert(obj: Any) -> tuple[Any, tuple[Any, ...]] | None:
         return None
     if kind.__name__ == "Function" and kind is not inert.Function:
         handler = getattr(obj, "__lambdalite_handler__", None)
-        return (inert.Nothing, ()) if handler is None else (inert.Function, (handler,))
+        return (inert.Loaded, (obj.name,)) if handler is None else (inert.Function, (handler, _name(obj)))
     return (inert.App, ()) if kind.__name__ == "App" and kind is not inert.App else None
+
+
+def _name(function: Any) -> str | None:
+    """What its App calls it: over there it can be invoked and sent to by that."""
+    found = getattr(function, "name", None)
+    return found if isinstance(found, str) else None
 
 
 def _code(code: types.CodeType) -> tuple[Any, tuple[Any, ...]]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Generator
 
-__all__ = ["Plan", "Turn", "Wait", "block", "obey"]
+__all__ = ["Plan", "Turn", "Wait", "block", "obey", "within"]
 
 T = TypeVar("T")
 # A generator that yields what it waits for and returns a T.
@@ -120,6 +120,29 @@ def block(plan: Plan[T]) -> T:
         while True:
             try:
                 wait.block()
+            except BaseException as error:
+                wait = plan.throw(error)
+            else:
+                wait = plan.send(None)
+    except StopIteration as done:
+        return done.value  # type: ignore[no-any-return]
+
+
+def within(plan: Plan[T], deadline: float) -> Plan[T | None]:
+    """A plan as part of another one that has a deadline; None if the deadline ended it.
+
+    Its own waits last no longer. When the time is up it is closed, as if it had been cancelled.
+    """
+    try:
+        wait = next(plan)
+        while True:
+            if monotonic() >= deadline:
+                plan.close()
+                return None
+            if wait.deadline is None or wait.deadline > deadline:
+                wait.deadline = deadline
+            try:
+                yield wait
             except BaseException as error:
                 wait = plan.throw(error)
             else:

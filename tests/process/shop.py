@@ -72,6 +72,10 @@ def calls_itself_through_lambdalite(event: Any, context: Any) -> Any:
     return decorated.invoke(event)
 
 
+def uses(event: Any, context: Any) -> Any:
+    return getattr(decorated, event)
+
+
 def shouting(handler: Any) -> Any:
     @functools.wraps(handler)
     def wrapper(event: Any, context: Any) -> Any:

@@ -171,12 +171,23 @@ def test_syntax_error_is_told_with_its_place(app: App, tmp_path: Path) -> None:
     assert "Line 2" in outcome.stack_trace[0]
 
 
-def test_invoking_from_inside_a_handler_is_refused(app: App) -> None:
-    """A sentence, not a hang or a pool in a pool."""
-    outcome = app.function(shop.calls_itself_through_lambdalite).run(1)
+def test_decorated_function_can_be_invoked_from_inside_a_handler(app: App) -> None:
+    """It is known there by its name, whichever App runs the handler; what is not registered with it is not found."""
+    outer = app.function(shop.calls_itself_through_lambdalite)
+    missing = outer.run(1)
+    app.function(shop.decorated)
+
+    assert "ResourceNotFound" == missing.error_type
+    assert ["decorated", 1] == outer.invoke(1)
+
+
+@pytest.mark.parametrize("name", ["run", "arun", "map", "dry_run"])
+def test_what_a_handler_cannot_ask_is_refused_in_a_sentence(app: App, name: str) -> None:
+    """Outcomes and iterators are the host's: a handler has `invoke` and `send`."""
+    outcome = app.function(shop.uses).run(name)
 
     assert "UsageError" == outcome.error_type
-    assert "inside an environment" in outcome.error_message
+    assert f"decorated.{name} was used inside an environment" in outcome.error_message
 
 
 # --- answers and errors -------------------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ MAY_IMPORT = {
     "sent": LEAVES | {"arguments", "model", "runtime", "workers"},
     "background": LEAVES | {"engine", "model", "store"},
     "foreground": LEAVES,
+    "gateway": LEAVES | {"engine", "model", "sent", "workers"},
     "serving": LEAVES | {"arguments", "foreground", "functions", "schedules", "sent"},
     "app": LEAVES
     | {
@@ -48,6 +49,7 @@ MAY_IMPORT = {
         "enforcement",
         "engine",
         "functions",
+        "gateway",
         "model",
         "observe",
         "runtime",
