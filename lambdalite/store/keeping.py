@@ -207,10 +207,17 @@ def retry_now(connection: sqlite3.Connection, request_id: str, now: float) -> in
 
 
 class Piece(NamedTuple):
-    """A part of a long piece of work: how many it was, and the number to go on after."""
+    """A part of a long piece of work.
 
-    done: int
-    last: int
+    Attributes:
+        done: how many it was.
+        last: the number of the last event that was looked at; it goes on after.
+        groups: of which one was forgotten: who goes next in them was not meant when the work began.
+    """
+
+    done: int = 0
+    last: int = 0
+    groups: frozenset[tuple[int, str | None]] = frozenset()
 
 
 def last(connection: sqlite3.Connection) -> int:
@@ -224,15 +231,14 @@ def redrive_one(connection: sqlite3.Connection, now: float, request_id: str) -> 
     return _accept_again(connection, [number for (number,) in found], now)
 
 
-def redrive(connection: sqlite3.Connection, now: float, function: str | None, last: int, after: int) -> Piece:
-    """Accept some failed events again, last in line."""
+def redrive(connection: sqlite3.Connection, now: float, function: str | None, last: int, before: Piece) -> Piece | None:
+    """Accept some failed events again, last in line; None if there is none left."""
     lanes = ",".join(map(str, _numbers(connection, function, records=False)))
     found = connection.execute(
-        "SELECT seq FROM events INDEXED BY over WHERE finished_at IS NOT NULL AND state = 5"
-        f" AND lane IN ({lanes}) AND seq <= ? LIMIT ?",
+        f"SELECT seq FROM events WHERE finished_at IS NOT NULL AND state = 5 AND lane IN ({lanes}) AND seq <= ? LIMIT ?",
         (last, _AT_ONCE),
     ).fetchall()
-    return Piece(_accept_again(connection, sorted(number for (number,) in found), now), after)
+    return Piece(_accept_again(connection, sorted(number for (number,) in found), now)) if found else None
 
 
 def _accept_again(connection: sqlite3.Connection, numbers: Sequence[int], now: float) -> int:
@@ -248,16 +254,22 @@ def _accept_again(connection: sqlite3.Connection, numbers: Sequence[int], now: f
     return len(rows)
 
 
-def purge(connection: sqlite3.Connection, function: str | None, state: State | None, after: int) -> Piece:
-    """Forget some events that do not run, records too."""
+def purge(connection: sqlite3.Connection, function: str | None, state: State | None, before: Piece) -> Piece | None:
+    """Forget some events that do not run, records too; None if there is none left."""
     lanes = ",".join(map(str, _numbers(connection, function, records=None)))
     wanted = "state <> 3" if state is None else f"state = {int(state)} AND state <> 3"
     found = connection.execute(
-        f"SELECT seq FROM events WHERE seq > ? AND lane IN ({lanes}) AND {wanted} ORDER BY seq LIMIT ?",
-        (after, _AT_ONCE),
+        f"SELECT seq, lane, grp FROM events WHERE seq > ? AND lane IN ({lanes}) AND {wanted} ORDER BY seq LIMIT ?",
+        (before.last, _AT_ONCE),
     ).fetchall()
-    numbers = [number for (number,) in found]
-    return Piece(_forget(connection, numbers), numbers[-1] if numbers else after)
+    if not found:
+        return None
+    if state is State.READY:
+        meant = [(number, lane, group) for number, lane, group in found if (lane, group) not in before.groups]
+    else:
+        meant = found
+    groups = before.groups.union((lane, group) for _, lane, group in meant if group is not None)
+    return Piece(_forget(connection, [number for number, _, _ in meant]), found[-1][0], groups)
 
 
 # --- forgetting -------------------------------------------------------------------------------------------------------

@@ -300,11 +300,11 @@ class SqlStore:
             self._stir()
         return count
 
-    def _repeat(self, work: Callable[..., keeping.Piece]) -> int:
+    def _repeat(self, work: Callable[..., keeping.Piece | None]) -> int:
         """Piece by piece until nothing is left, so that others get their turn in between."""
-        total, piece = 0, keeping.Piece(1, 0)
-        while piece.done:
-            piece = self._submit(partial(work, after=piece.last))
+        total, piece = 0, keeping.Piece()
+        while (found := self._submit(partial(work, before=piece))) is not None:
+            piece = found
             total += piece.done
         if total:
             self._stir()
