@@ -59,7 +59,13 @@ def claim(store: Store) -> Callable[..., Claim]:
     """A turn of the host ``o`` at `NOW` with room for ten events of ``f``, unless said otherwise."""
 
     def turn(*settlements: Settlement, **fields: Any) -> Claim:
-        asked = {"rooms": {invocation_lane("f"): 10}, "limit": 10, "now": NOW, "owner": "o", "lease": LEASE} | fields
+        asked: dict[str, Any] = {
+            "rooms": {invocation_lane("f"): 10},
+            "limit": 10,
+            "now": NOW,
+            "owner": "o",
+            "lease": LEASE,
+        } | fields
         return store.turn(settlements, **asked)
 
     return turn
