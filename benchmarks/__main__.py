@@ -10,7 +10,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-SUITES = ("invoke", "cold", "faults", "scale")
+SUITES = ("invoke", "cold", "faults", "queue", "scale")
 LONGEST = 1800  # seconds for one suite
 
 

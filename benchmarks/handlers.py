@@ -49,3 +49,13 @@ def burn(event, context=None):
     while time.perf_counter() - began < event:
         pass
     return time.process_time() - cpu
+
+
+def number(event, context):
+    return event["n"]
+
+
+def moment(event, context):
+    import time
+
+    return time.monotonic()

@@ -133,7 +133,8 @@ def test_removed_function_takes_its_schedules_with_it(clock: ManualClock) -> Non
         app.remove("tell")
         clock.advance(minutes=5)
 
-        assert () == app.schedules == app.queue.list()
+        assert () == app.schedules
+        assert () == app.queue.list()
 
 
 def test_one_time_schedule_fires_once_also_after_a_restart(clock: ManualClock, store: str) -> None:
@@ -152,7 +153,7 @@ def test_mistakes_are_refused_where_they_are_made(clock: ManualClock) -> None:
         with pytest.raises(InvalidParameterValue, match=r"Invalid Schedule Expression rate\(5 minute\)"):
             app.on_schedule("rate(5 minute)")
         with pytest.raises(UsageError, match=r"put it above @app\.function"):
-            app.on_schedule("rate(5 minutes)")(tell)  # type: ignore[type-var]
+            app.on_schedule("rate(5 minutes)")(tell)  # type: ignore[arg-type]
         app.on_schedule("rate(5 minutes)", name="five")(made)
         with pytest.raises(ResourceConflict, match="Schedule five already exists"):
             app.on_schedule("rate(5 minutes)", name="five")(app.function(tell, timeout=60, name="other"))

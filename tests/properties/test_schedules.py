@@ -50,7 +50,7 @@ def test_cron_fires_exactly_when_every_field_allows(
     made = schedule(f"cron({minute} {hour} {days[0]} {month} {days[1]} *)", name="s")
     begin = dt.datetime(2026, 1, 1, tzinfo=dt.UTC) + dt.timedelta(days=offset, minutes=offset)
     allowed = (values(minute, 0, 59), values(hour, 0, 23), values(month, 1, 12))
-    expected = []
+    expected: list[float] = []
     time = begin
     while len(expected) < 5 and time < begin + dt.timedelta(days=40):
         time += dt.timedelta(minutes=1)
