@@ -10,12 +10,12 @@ from __future__ import annotations
 import threading
 import time as _time
 from functools import partial
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Clock", "ManualClock", "SystemClock", "Timed", "monotonic", "wall"]
+__all__ = ["Clock", "ManualClock", "SystemClock", "Timed", "monotonic", "replaced", "wall"]
 
 # freezegun replaces the attributes of the `time` module and every module-level alias of them, and a frozen monotonic clock
 # would hang every wait. A partial is another object, so it is out of its reach, and as quick as the function itself.
@@ -24,6 +24,11 @@ __all__ = ["Clock", "ManualClock", "SystemClock", "Timed", "monotonic", "wall"]
 monotonic: Callable[[], float] = partial(_time.monotonic)
 #: Seconds since the epoch; never frozen.
 wall: Callable[[], float] = partial(_time.time)
+
+
+def replaced() -> bool:
+    """Has somebody put another clock into the `time` module, as freezegun does? Event loops then go by that one."""
+    return _time.monotonic is not cast("partial[float]", monotonic).func
 
 
 class Clock(Protocol):

@@ -16,7 +16,7 @@ import sys
 import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lambdalite.clock import monotonic
+from lambdalite.clock import monotonic, replaced
 
 if TYPE_CHECKING:
     import asyncio
@@ -183,7 +183,7 @@ async def _asyncio_pause(wait: Wait | Turn) -> None:
     woken = loop.create_future()
     timer = None
     if wait.deadline is not None:
-        timer = loop.call_later(max(wait.deadline - monotonic(), 0), _set, woken)
+        timer = _asyncio_timer(loop, max(wait.deadline - monotonic(), 0), woken)
     if isinstance(wait, Turn):
         await _asyncio_turn(loop, wait, woken, timer)
         return
@@ -200,13 +200,39 @@ async def _asyncio_pause(wait: Wait | Turn) -> None:
             timer.cancel()
 
 
+def _asyncio_timer(
+    loop: asyncio.AbstractEventLoop, left: float, woken: asyncio.Future[None]
+) -> asyncio.TimerHandle | threading.Timer:
+    if not replaced():
+        return loop.call_later(left, _set, woken)
+    return _thread_timer(left, lambda: loop.call_soon_threadsafe(_set, woken))
+
+
+def _thread_timer(left: float, wake: Callable[[], object]) -> threading.Timer:
+    """For a loop whose clock a test has frozen: it would never reach the deadline, and handlers run on real time."""
+
+    def ring() -> None:
+        try:
+            wake()
+        except RuntimeError:
+            return  # the loop has closed (trio's RunFinishedError is one of these too), so its task is gone
+
+    timer = threading.Timer(left, ring)
+    timer.daemon = True
+    timer.start()
+    return timer
+
+
 def _set(future: asyncio.Future[None]) -> None:
     if not future.done():
         future.set_result(None)
 
 
 async def _asyncio_turn(
-    loop: asyncio.AbstractEventLoop, turn: Turn, woken: asyncio.Future[None], timer: asyncio.TimerHandle | None
+    loop: asyncio.AbstractEventLoop,
+    turn: Turn,
+    woken: asyncio.Future[None],
+    timer: asyncio.TimerHandle | threading.Timer | None,
 ) -> None:
     home = threading.get_ident()
 
@@ -237,13 +263,28 @@ async def _anyio_pause(wait: Wait | Turn) -> None:
     left = None if wait.deadline is None else max(wait.deadline - monotonic(), 0)
     if isinstance(wait, Wait):
         wait.ready = None
-    with anyio.move_on_after(left):
-        if isinstance(wait, Turn):
-            await _trio_turn(wait)
-        elif len(wait.fds) == 1:
-            await _fd_ready(wait.fds[0], writable=wait.writable)
-        else:
-            await _any_ready(wait)
+    if left is None or not replaced():
+        with anyio.move_on_after(left):
+            await _trio_wait(wait)
+        return
+    import trio
+
+    token = trio.lowlevel.current_trio_token()
+    with anyio.CancelScope() as scope:
+        timer = _thread_timer(left, lambda: token.run_sync_soon(scope.cancel))
+        try:
+            await _trio_wait(wait)
+        finally:
+            timer.cancel()
+
+
+async def _trio_wait(wait: Wait | Turn) -> None:
+    if isinstance(wait, Turn):
+        await _trio_turn(wait)
+    elif len(wait.fds) == 1:
+        await _fd_ready(wait.fds[0], writable=wait.writable)
+    else:
+        await _any_ready(wait)
 
 
 async def _fd_ready(fd: int, *, writable: bool) -> None:
