@@ -16,7 +16,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lambdalite.clock import monotonic
-from lambdalite.errors import ServiceException, UsageError
+from lambdalite.errors import LambdaliteError, ServiceException, UsageError
 from lambdalite.store import claims, faults, files, keeping
 from lambdalite.store.commit import Committer
 from lambdalite.store.interface import Claim
@@ -56,7 +56,7 @@ class SqlStore:
         self._watchers: tuple[Callable[[], None], ...] = ()
         self._closed = False
         self._begin()
-        with self._reading():  # refuse now what cannot be used
+        with self._writing(), self._reading():  # refuse now what cannot be used
             _STORES.add(self)
 
     def _begin(self) -> None:
@@ -238,10 +238,9 @@ class SqlStore:
             return False
         if self._write_lock.acquire(blocking=False):
             try:
-                if self._writer is not None:
-                    self._take_sample(self._writer)
-            except sqlite3.Error:
-                return True  # something is wrong: whoever looks will be told what
+                self._take_sample(self._open_writer())
+            except (sqlite3.Error, LambdaliteError):
+                return False  # closed, or something is wrong: whoever uses it is told what
             finally:
                 self._write_lock.release()
         else:  # somebody is writing: he will see
@@ -314,7 +313,7 @@ class SqlStore:
         """Give a little of what is free back to the file system; who writes waits for moments only."""
         try:
             with self._writing() as connection:
-                connection.execute("PRAGMA incremental_vacuum(256)").fetchall()
+                connection.executescript("PRAGMA incremental_vacuum(256)")  # execute() would do one page only
         except sqlite3.Error as error:
             raise faults.refused(error, self.name, files.PATIENCE) from error
 
