@@ -155,7 +155,7 @@ class Client:
             told, answer = call(given, payload)
         except line.Refused as error:
             raise UsageError(f"current_app() cannot {meta['op']} here: {error}") from None
-        except frames.EndOfStream:
+        except (frames.EndOfStream, ConnectionError):
             raise errors.ServiceException("the App is gone: its host has ended, or closed this environment") from None
         except (TypeError, ValueError) as error:
             raise _unaskable(meta, payload, error) from None

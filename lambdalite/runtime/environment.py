@@ -182,6 +182,7 @@ class Server:
         self.channel, self.user = channel, user
         line.current = self.line = line.Line(channel)
         self.once = not spec["reuse"]
+        self.traced = False  # the variable of the trace is there
         self.config = {**spec["config"], "log_stream": body["log_stream"]}
 
     def run(self) -> None:
@@ -217,6 +218,10 @@ class Server:
         """
         if "trace" in meta:
             os.environ["_X_AMZN_TRACE_ID"] = meta["trace"]
+            self.traced = True
+        elif self.traced:  # R: as AWS's runtime does; what is sent on by hand must not carry another event's trace
+            os.environ.pop("_X_AMZN_TRACE_ID", None)
+            self.traced = False
         logs.begin(meta["id"], meta.get("tenant"))
         event, told = marshal.decode(payload), context.build(meta, self.config)
         self.line.open(number)

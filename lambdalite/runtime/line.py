@@ -59,9 +59,11 @@ class Line:
 
     def close(self) -> None:
         """It is over: wait for calls that its threads have under way, and take no more."""
+        self._invocation = 0  # before the lock is had: a thread that goes on calling would not let go of it
+        if self._heard == self._asked and not self._lock.locked():
+            return  # nobody calls, and whoever takes the lock from here on finds no invocation
         if self._process != os.getpid():
             return  # a process that the handler forked has come out of the handler too: it has no line
-        self._invocation = 0  # before the lock is had: a thread that goes on calling would not let go of it
         with self._lock:
             self._settle()
 

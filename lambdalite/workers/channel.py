@@ -123,8 +123,8 @@ class Channel:
 
     @property
     def ahead(self) -> bool:
-        """Has more been read than the frame that was asked for, other than the parent's last word?"""
-        return bool(self._buffer) and self.last_word() is None
+        """Has more been read than the frame that was asked for, other than the parent's last word or a part of it?"""
+        return bool(self._buffer) and self._buffer[0] != frames.EXIT
 
     def receive(self) -> frames.Frame | None:
         """The next frame if it is all there. Sets `eof` when the process and all who held its channel are gone.

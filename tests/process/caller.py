@@ -17,6 +17,7 @@ from lambdalite.runtime import IN_CHILD, frames
 
 if TYPE_CHECKING:
     import socket
+    from collections.abc import Callable
 
 app = lambdalite.App()  # inert inside an environment
 
@@ -141,7 +142,7 @@ def leaves_a_thread(event: Any, context: Any) -> Any:
     if threads:
         threads.pop().join()
         return told_late
-    line: Any = lambdalite.runtime.line.current  # type: ignore[attr-defined]
+    line = _line()
 
     def work() -> None:
         client = lambdalite.current_app()
@@ -214,16 +215,27 @@ def calls_in_a_signal_handler(event: Any, context: Any) -> Any:
 # --- hostile ------------------------------------------------------------------------------------------------------
 
 
+def _line() -> Any:
+    from lambdalite.runtime import line
+
+    return line.current
+
+
 def _channel() -> socket.socket:
-    return lambdalite.runtime.line.current._sock  # type: ignore[attr-defined,no-any-return]
+    return _line()._sock  # type: ignore[no-any-return]
 
 
 def _call(meta: Any, payload: bytes = b"{}", number: int = 1) -> bytes:
     return frames.encode(frames.CALL, meta if isinstance(meta, bytes) else json.dumps(meta).encode(), payload, number)
 
 
+def _call_and_die() -> None:
+    _channel().sendall(_call(GOOD))
+    os._exit(3)
+
+
 GOOD = {"op": "invoke", "function": "echo", "call": 1}
-HOSTILE = {
+HOSTILE: dict[str, Callable[[], Any]] = {
     "no json": lambda: _channel().sendall(_call(b"garbage")),
     "no object": lambda: _channel().sendall(_call([1])),
     "no number": lambda: _channel().sendall(_call({"op": "invoke", "function": "echo"})),
@@ -234,7 +246,7 @@ HOSTILE = {
     "a giant payload": lambda: _channel().sendall(frames.HEAD.pack(frames.CALL, 1, 2, 0xFFFFFFFF) + b"{}"),
     "a giant meta": lambda: _channel().sendall(frames.HEAD.pack(frames.CALL, 1, 0xFFFFFFFF, 0)),
     "a reply": lambda: _channel().sendall(frames.encode(frames.REPLY, b"{}", b"", 1)),
-    "a call, and death": lambda: (_channel().sendall(_call(GOOD)), os._exit(3)),
+    "a call, and death": _call_and_die,
     "nesting": lambda: _channel().sendall(_call(b'{"a":' * 100_000)),
 }
 STRANGE: list[dict[str, Any]] = [
@@ -278,10 +290,9 @@ def hostile(event: Any, context: Any) -> Any:
 
 def strange(event: Any, context: Any) -> Any:
     """Ask what no client of ours would ask; what the host says to each."""
-    line = lambdalite.runtime.line.current  # type: ignore[attr-defined]
-    return [line.call(meta, b"{}")[0].get("code") for meta in STRANGE] + [
-        line.call({"op": "send", "function": "echo"}, b"{")[0]["code"]
-    ]
+    line = _line()
+    refused = [line.call(meta, b"{}")[0].get("code") for meta in STRANGE]
+    return [*refused, line.call({"op": "send", "function": "echo"}, b"{")[0]["code"]]
 
 
 def flood(event: Any, context: Any) -> Any:

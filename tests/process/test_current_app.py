@@ -79,10 +79,21 @@ def test_decorated_and_loaded_functions_are_known_by_their_names(app: App) -> No
 
 def test_function_in_a_closure_keeps_its_name(app: App) -> None:
     """A handler that travels by value takes along what the functions it mentions are called."""
-    inner = app.function(lambda event, context: ["inner", event], name="inner")
-    outer = app.function(lambda event, context: inner.invoke(event), name="outer")
+    inner: Any = app.function(lambda event, context: ["inner", event], name="inner")
+    outer: Any = app.function(lambda event, context: inner.invoke(event), name="outer")
 
     assert ["inner", 1] == outer.invoke(1)
+
+
+def test_trace_of_a_call_is_gone_with_it(app: App) -> None:
+    """A reused environment shows the trace of its own event only, as AWS's runtime does."""
+    having(app, "relay", "where", reuse=True)
+
+    _event, first, *_, trace = app["relay"].invoke(chain("where"))
+    _event, second, *_, none = app["where"].invoke()
+
+    assert first == second
+    assert (True, None) == (trace.startswith("Lineage="), none)
 
 
 def test_client_context_arrives(app: App) -> None:

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import os
 import socket
+import threading
 from typing import TYPE_CHECKING
 
 import pytest
 
 from lambdalite import limits
+from lambdalite.clock import monotonic
 from lambdalite.runtime import frames
 from lambdalite.workers.channel import Channel
+from lambdalite.workers.waiting import block
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -71,3 +74,53 @@ def test_output_is_bounded_and_the_rest_counted(ends: Ends) -> None:
 
     assert (b"kept", 10) == channel.take_output()
     assert (b"", 0) == channel.take_output()
+
+
+def test_what_follows_a_call_is_seen(ends: Ends) -> None:
+    """More than was asked for is told from the parent's last word, of which a part may be there."""
+    channel, far, _ = ends
+    call = frames.encode(frames.CALL, b"{}", b"", 1)
+    last = frames.exit_frame(9, at=1.0)
+
+    far.sendall(call)
+    assert (frames.CALL, False) == (channel.receive().kind, channel.ahead)  # type: ignore[union-attr]
+    far.sendall(call + last[:5])
+    assert (frames.CALL, False) == (channel.receive().kind, channel.ahead)  # type: ignore[union-attr]
+    far.sendall(last[5:])
+    assert (None, True) == (channel.receive(), channel.eof)
+
+
+def test_frame_behind_a_call_is_seen(ends: Ends) -> None:
+    """Nobody of ours writes on before the reply has come."""
+    channel, far, _ = ends
+    far.sendall(2 * frames.encode(frames.CALL, b"{}", b"", 1))
+
+    assert (frames.CALL, True) == (channel.receive().kind, channel.ahead)  # type: ignore[union-attr]
+
+
+def test_reply_to_a_process_that_is_gone_says_nothing_of_its_event(ends: Ends) -> None:
+    """`refused` would have the event sent to another environment, though this one has run it."""
+    channel, far, _ = ends
+    far.close()
+    block(channel.reply(1, b"{}", b"", monotonic() + 60))
+
+    assert not channel.refused
+
+
+def test_large_reply_waits_for_its_reader(ends: Ends) -> None:
+    """It goes out as fast as it is read."""
+    channel, far, _ = ends
+    read: list[frames.Frame] = []
+    reader = threading.Thread(target=lambda: read.append(frames.read_frame(far)))
+    reader.start()
+    block(channel.reply(5, b"{}", b"x" * 3_000_000, monotonic() + 60))
+    reader.join()
+
+    assert [(frames.REPLY, 5, b"{}", 3_000_000)] == [(one.kind, one.number, one.meta, len(one.payload)) for one in read]
+
+
+def test_reply_that_nobody_reads_ends_with_its_deadline(ends: Ends) -> None:
+    """A handler that only writes holds up its own invocation, until its time is over."""
+    channel, _far, _ = ends
+
+    assert block(channel.reply(5, b"{}", b"x" * 3_000_000, monotonic() + 0.01)) is None

@@ -10,7 +10,7 @@ import anyio
 import pytest
 
 from lambdalite.clock import monotonic
-from lambdalite.workers.waiting import Turn, Wait, block, obey
+from lambdalite.workers.waiting import Turn, Wait, block, obey, within
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,3 +151,61 @@ async def test_turn_is_given_to_a_task_from_a_thread() -> None:
     thread.join()
 
     assert [True] == answers
+
+
+# --- within -------------------------------------------------------------------------------------------------------
+
+
+def test_plan_within_its_time_gives_its_answer(pipe: tuple[int, int]) -> None:
+    """A part of another plan, it waits as it would alone, but never longer than the whole may take."""
+    read, write = pipe
+    deadline = monotonic() + 60
+    plan = within(reading(read, None), deadline)
+
+    assert deadline == next(plan).deadline
+    os.write(write, b"x")
+    assert b"x" == block(within(reading(read, None), deadline))
+    plan.close()
+
+
+def test_plan_that_has_less_time_of_its_own_keeps_it(pipe: tuple[int, int]) -> None:
+    """The nearer deadline counts."""
+    near = monotonic() + 1
+    plan = within(reading(pipe[0], near), near + 1)
+
+    assert near == next(plan).deadline
+    plan.close()
+
+
+def test_plan_is_closed_when_the_time_is_up(pipe: tuple[int, int]) -> None:
+    """It cleans up as if it had been cancelled, and there is no answer."""
+    told = []
+
+    def guarded() -> Plan[bytes]:
+        try:
+            return (yield from reading(pipe[0], None))
+        except GeneratorExit:
+            told.append("closed")
+            raise
+
+    assert block(within(guarded(), monotonic() + 0.01)) is None
+    assert ["closed"] == told
+
+
+def test_exception_within_reaches_the_inner_plan(pipe: tuple[int, int]) -> None:
+    """Ctrl-C is thrown where the innermost stands, and comes out again."""
+    told = []
+
+    def guarded() -> Plan[bytes]:
+        try:
+            return (yield from reading(pipe[0], None))
+        except KeyboardInterrupt:
+            told.append("interrupted")
+            raise
+
+    plan = within(guarded(), monotonic() + 60)
+    next(plan)
+
+    with pytest.raises(KeyboardInterrupt):
+        plan.throw(KeyboardInterrupt())
+    assert ["interrupted"] == told
