@@ -58,6 +58,7 @@ MAY_IMPORT = {
     },
     "default": {"app"},
     "demo": set(),
+    "testing": {"clock"},
     "pytest_plugin": {"app", "clock", "errors", "observe", "workers"},
     "cli": LEAVES | {"__init__", "app", "demo", "functions", "model", "observe", "store"},
     "__main__": {"cli"},
