@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from lambdalite.app import App
     from lambdalite.model.function import FunctionConfig
 
-__all__ = ["Enforcement", "Mechanism", "survey"]
+__all__ = ["Enforcement", "Mechanism", "kernel", "survey"]
 
 
 @attrs.frozen
@@ -154,3 +154,15 @@ def _inline(config: FunctionConfig) -> Enforcement:
     rows = tuple(Mechanism(limit, enforced=False, how=why) for limit in limits)
     counted = Mechanism("concurrency", enforced=True, how="counted and placed under one lock")
     return Enforcement(config.isolation, (*rows, counted))
+
+
+def kernel() -> dict[str, dict[str, Any]]:
+    """What this machine offers, each primitive tried; a single entry, ``probe``, if trying failed."""
+    import subprocess
+
+    from lambdalite.runtime import probe
+
+    try:
+        return probe.capabilities()
+    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
+        return {"probe": {"available": False, "how": "", "reason": str(error)}}

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import platform
-import subprocess
 import sys
 import textwrap
 from typing import TYPE_CHECKING, Any
@@ -14,8 +13,8 @@ from lambdalite import __version__
 from lambdalite.app import App
 from lambdalite.cli.hints import hint
 from lambdalite.cli.paint import Paint
+from lambdalite.enforcement import kernel
 from lambdalite.errors import LambdaliteError, SandboxUnavailable
-from lambdalite.runtime import probe
 
 if TYPE_CHECKING:
     import argparse
@@ -47,14 +46,6 @@ def survey(tier: str) -> Enforcement | LambdaliteError:
             return app.enforcement()
     except LambdaliteError as error:
         return error
-
-
-def kernel() -> dict[str, dict[str, Any]]:
-    """What this machine offers, each primitive tried; a single entry, ``probe``, if trying failed."""
-    try:
-        return probe.capabilities()
-    except (RuntimeError, OSError, subprocess.TimeoutExpired) as error:
-        return {"probe": {"available": False, "how": "", "reason": str(error)}}
 
 
 def machine() -> dict[str, str]:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lambdalite.cli import doctor, main, parser
+from lambdalite import enforcement
+from lambdalite.cli import main, parser
 from lambdalite.cli.doctor import print_kernel
 from lambdalite.cli.hints import hint
 from lambdalite.cli.invoke import read_client_context, read_event
@@ -178,4 +179,4 @@ def test_probe_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr("lambdalite.runtime.probe.capabilities", fails)
 
-    assert {"probe": {"available": False, "how": "", "reason": "the probe ended with status 1"}} == doctor.kernel()
+    assert {"probe": {"available": False, "how": "", "reason": "the probe ended with status 1"}} == enforcement.kernel()
