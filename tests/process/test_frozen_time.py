@@ -6,12 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 import shop
+import time_machine
 from freezegun import freeze_time
 
 import lambdalite
 from lambdalite import Failure
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+
     from lambdalite import App
 
 
@@ -34,6 +38,18 @@ async def test_deadline_holds_in_an_event_loop(app: App) -> None:
         answer, outcome = await function.arun(0), await function.arun(20)
 
     assert (None, Failure.TIMEOUT) == (answer.failure, outcome.failure)
+
+
+@pytest.mark.parametrize("freeze", [freeze_time, time_machine.travel], ids=["freezegun", "time-machine"])
+def test_handler_has_the_time_that_it_has(app: App, freeze: Callable[[str], AbstractContextManager[object]]) -> None:
+    """What is left until the deadline does not depend on what the host believes the date to be."""
+    function = app.function(shop.describe, timeout=60)
+
+    with freeze("2001-01-01"):
+        told = function.run()
+
+    assert 0 < told.value["left"] <= 60_000
+    assert told.started_at > 1.7e9
 
 
 @pytest.mark.anyio
