@@ -56,7 +56,7 @@ class SqlStore:
         self._watchers: tuple[Callable[[], None], ...] = ()
         self._closed = False
         self._begin()
-        with self._writing(), self._reading():  # refuse now what cannot be used
+        with self._reading(), self._writing():  # refuse now what cannot be used
             _STORES.add(self)
 
     def _begin(self) -> None:
