@@ -280,6 +280,45 @@ def test_stopped_template_holds_nobody_up(app: App) -> None:
     assert 3 << 20 == function.invoke()
 
 
+def test_stopped_guardian_delays_answers_and_forgets_nothing(app: App) -> None:
+    """A timed-out call is answered although nobody can kill; what it left is gone when the guardian goes on."""
+    function = app.function(shop.sleep, timeout=0.2)
+    function.invoke(0)
+    guardian = psutil.Process(app.supervisor().pid)
+    guardian.suspend()
+    try:
+        outcome = function.run(60)
+        before = environments(guardian.pid)
+    finally:
+        guardian.resume()
+
+    assert Failure.TIMEOUT is outcome.failure
+    assert before
+    assert until(lambda: not any(alive(process) for process in before))
+    assert "slept" == function.invoke(0)
+
+
+CELLS = """
+import lambdalite
+app = lambdalite.App()
+cell = "@app.function\\ndef answer(event, context): return {}\\n"
+for number in (1, 2, 2):
+    exec(cell.format(number))
+    print(answer.invoke(), len(app), flush=True)
+app.close()
+"""
+
+
+def test_notebook_cell_that_runs_again_redefines_its_function(tmp_path: Path) -> None:
+    """No conflict of names, and the new code runs; with a home that cannot be written to."""
+    environment = {**os.environ, "HOME": "/proc/self", "PYTHONPATH": os.pathsep.join(sys.path)}
+
+    command = [sys.executable, "-c", CELLS]
+    told = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, timeout=50, check=False)
+
+    assert (b"1 1\n2 1\n2 1\n", b"") == (told.stdout, told.stderr)
+
+
 HOST = """
 import os, sys, threading, time
 sys.path.insert(0, {here!r})
