@@ -293,14 +293,15 @@ def due(given: Schedule, last: float, now: float, most: int) -> Due:
     fire += itertools.takewhile(lambda instant: instant <= now, upcoming(given, begin, most, last))
     if len(fire) >= most:
         return Due(tuple(fire), fire[-1])
-    return Due(tuple(fire), max(last, _grid(given, last, now)))
+    return Due(tuple(fire), max(last, _grid(given, last, now), *fire))
 
 
 def _grid(given: Schedule, last: float, now: float) -> float:
     """``now``, for a rate without a start the last instant before it: the next one counts from there."""
     if isinstance(given.expression, Rate) and given.start is None:
         seconds = given.expression.seconds
-        return last + (now - last) // seconds * seconds
+        instant = last + (now - last) // seconds * seconds
+        return instant if instant <= now else instant - seconds  # a difference may be rounded up
     return now
 
 

@@ -357,6 +357,25 @@ def test_nothing_is_due_when_the_clock_went_back() -> None:
         assert ((), START + 7200) == due(made, START + 7200, START, 1000)
 
 
+@pytest.mark.parametrize(
+    ("rate", "last", "count"),
+    [
+        ("rate(1 minute)", 2147483613.4860613, 4),
+        ("rate(7 minutes)", 2147483561.1202624, 3),
+        ("rate(1 hour)", 2147476174.6764967, 3),
+        ("rate(1 day)", 2147464180.7686942, 5),
+    ],
+)
+def test_no_run_is_doubled_when_instants_lose_precision(rate: str, last: float, count: int) -> None:
+    """Looked at exactly when one is due, across January 2038: that one is dealt with."""
+    made = schedule(rate, name="s", missed="all")
+    instants = tuple(upcoming(made, last, count))
+    found = due(made, last, instants[-1], 100)
+
+    assert (instants, instants[-1]) == (found.fire, found.until)
+    assert () == due(made, found.until, instants[-1], 100).fire
+
+
 def test_due_of_nothing_at_once_is_refused() -> None:
     """It would never come to an end."""
     with pytest.raises(UsageError, match="from 1 up, not 0"):
