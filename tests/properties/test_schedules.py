@@ -102,3 +102,24 @@ def test_all_fires_every_instant_once_however_often_one_looks(expression: str, s
     expected = list(itertools.takewhile(lambda at: at <= now, upcoming(made, START, 10**9)))
 
     assert expected == found
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    expressions,
+    st.floats(0, 400_000),
+    st.sampled_from(["UTC", "Europe/Berlin"]),
+    st.one_of(st.none(), st.floats(-1, 9e5)),
+)
+def test_policies_differ_in_the_missed_runs_alone(expression: str, away: float, zone: str, start: float | None) -> None:
+    """One look after a while: `skip` takes those on time, `once` the latest of the others too, `all` every one."""
+    begin = None if start is None else START + start
+    now = START + away
+    fired = {
+        missed: due(schedule(expression, name="s", timezone=zone, start=begin, missed=missed), START, now, 10**6).fire
+        for missed in ("skip", "once", "all")
+    }
+    on_time = tuple(at for at in fired["all"] if at > now - 60)
+    missed = tuple(at for at in fired["all"] if at <= now - 60)
+
+    assert (on_time, missed[-1:] + on_time) == (fired["skip"], fired["once"])
