@@ -40,6 +40,7 @@ _PHASES = {
     "init": Failure.INIT,
 }
 _OUTPUT_BEFORE_READY = 64 * 1024
+_REOPENINGS = 2  # deaths of templates that one start outlives: a spare may have been starting when the first one died
 _JUDGEMENT = 0.1  # seconds to wait for the guardian's word on a process that was killed
 
 
@@ -60,7 +61,7 @@ class Environment:
         self.trace = ""  # the handler's traceback of a failed init
         self.idle_since = 0.0
         self.invocations = 0
-        self._reopened = False
+        self._reopened = 0
         self._last_peak = 0  # what the kernel says of a dead process: it may have died between two looks
         self._open()
 
@@ -128,9 +129,9 @@ class Environment:
                 raise ServiceException(f"this machine cannot start another process: {self._link.refused}")
             if self._link.unsafe:
                 self.template.give_up_snapshot(self._link)
-            if self._link.unsafe or (self._link.served and not self._reopened):
+            if self._link.unsafe or (self._link.served and self._reopened < _REOPENINGS):
                 # A template that has served before died of something else than this init: a new one deserves a try.
-                self._reopened = not self._link.unsafe
+                self._reopened += not self._link.unsafe
                 self._close()
                 self._open()
                 return
