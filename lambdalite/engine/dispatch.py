@@ -338,7 +338,7 @@ class Dispatcher:
         lane = event.lane
         desk = self._desks.get(lane)
         if desk is None:
-            desk = self._desks[lane] = Aside(f"lambdalite-{event.role}")
+            desk = self._desks[lane] = Aside(f"lambdalite-{event.role}", self.wake)
         error: Exception | None = None
         try:
             version = self._functions().get(event.function)

@@ -58,8 +58,8 @@ class Channel:
         self._buffer = bytearray()
         self._need = frames.HEAD_SIZE
         fd = sock.fileno()
-        self._read = Wait((fd, log_fd))
-        self._write = Wait((fd,), writable=True)
+        self._read = Wait((fd, log_fd), kept=True)
+        self._write = Wait((fd,), writable=True, kept=True)
         self._rest = _NOTHING
         self.output: list[bytes] = []
         self.size = 0
@@ -82,7 +82,7 @@ class Channel:
         Its writer waits meanwhile, so a flood is slowed to some megabytes a second, and costs the host next to nothing.
         """
         if len(self._read.fds) > 1:
-            self._read = Wait(self._read.fds[:1])
+            self._read_from(*self._read.fds[:1])
         soon = monotonic() + _FLOOD_PAUSE
         return self._read.until(soon if deadline is None else min(soon, deadline))
 
@@ -219,7 +219,11 @@ class Channel:
 
     def _silence(self) -> None:
         """Every writer of the pipe is gone: stop polling it, or its end would be reported for ever."""
-        self._read = Wait((self.sock.fileno(),))
+        self._read_from(self.sock.fileno())
+
+    def _read_from(self, *fds: int) -> None:
+        self._read.close()
+        self._read = Wait(fds, kept=True)
 
     def _keep(self, data: bytes) -> None:
         room = limits.OUTPUT_BYTES - self.size
@@ -237,12 +241,14 @@ class Channel:
             return b"", 0
         taken = b"".join(self.output), self.dropped
         if self.dropped and self.log_fd >= 0:
-            self._read = Wait((self.sock.fileno(), self.log_fd))
+            self._read_from(self.sock.fileno(), self.log_fd)
         self.output, self.size, self.dropped = [], 0, 0
         return taken
 
     def close(self) -> None:
         """Close both descriptors; safe to call twice."""
+        self._read.close()
+        self._write.close()
         self.sock.close()
         if self.log_fd >= 0:
             os.close(self.log_fd)

@@ -17,10 +17,13 @@ import threading
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from lambdalite.clock import monotonic, replaced
+from lambdalite.workers.watching import watch
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Generator
+
+    from lambdalite.workers.watching import Watch
 
 __all__ = ["Plan", "Turn", "Wait", "block", "obey", "within"]
 
@@ -39,12 +42,19 @@ class Wait:
 
     Made once for a set of descriptors and yielded many times: the poll object is kept, since making one costs as much as
     the wait itself. Owned by one caller at a time.
+
+    Args:
+        fds: the descriptors.
+        writable: wait until they are writable instead.
+        kept: it will be waited for often, and `close` is called at the end: then asyncio loops keep it too.
     """
 
-    __slots__ = ("_poller", "deadline", "fds", "ready", "writable")
+    __slots__ = ("_poller", "deadline", "fds", "kept", "ready", "watch", "writable")
 
-    def __init__(self, fds: tuple[int, ...], *, writable: bool = False) -> None:
+    def __init__(self, fds: tuple[int, ...], *, writable: bool = False, kept: bool = False) -> None:
         self.fds = fds
+        self.kept = kept
+        self.watch: Watch | None = None
         self.writable = writable
         self.deadline: float | None = None
         #: Which descriptors the last wait found ready, if the driver can tell; None: any of them.
@@ -55,6 +65,12 @@ class Wait:
         """The same wait with another deadline (monotonic seconds; None: no deadline)."""
         self.deadline = deadline
         return self
+
+    def close(self) -> None:
+        """Before the descriptors are closed, or not waited for any longer; from any thread."""
+        watched, self.watch = self.watch, None
+        if watched is not None:
+            watched.close()
 
     def block(self) -> None:
         """Wait in this thread."""
@@ -187,6 +203,12 @@ async def _asyncio_pause(wait: Wait | Turn) -> None:
     if isinstance(wait, Turn):
         await _asyncio_turn(loop, wait, woken, timer)
         return
+    if wait.kept:
+        if wait.watch is None:
+            wait.watch = watch(wait.fds, writable=wait.writable)
+        if wait.watch is not None:
+            await _asyncio_watch(loop, wait, wait.watch, woken, timer)
+            return
     wait.ready = None
     add, remove = (loop.add_writer, loop.remove_writer) if wait.writable else (loop.add_reader, loop.remove_reader)
     for fd in wait.fds:
@@ -196,6 +218,22 @@ async def _asyncio_pause(wait: Wait | Turn) -> None:
     finally:
         for fd in wait.fds:
             remove(fd)
+        if timer is not None:
+            timer.cancel()
+
+
+async def _asyncio_watch(
+    loop: asyncio.AbstractEventLoop,
+    wait: Wait,
+    watched: Watch,
+    woken: asyncio.Future[None],
+    timer: asyncio.TimerHandle | threading.Timer | None,
+) -> None:
+    watched.arm(loop, woken)
+    try:
+        await woken
+    finally:
+        wait.ready = watched.take()
         if timer is not None:
             timer.cancel()
 
