@@ -161,11 +161,12 @@ def add_extras(
     if client_context is not None:
         try:
             text = client_context if isinstance(client_context, str) else json.dumps(dict(client_context))
+            size = len(text.encode())
         except (TypeError, ValueError) as error:
             raise InvalidParameterValue(
                 f"client_context takes a mapping that JSON can say, or JSON text: {error}"
             ) from error
-        if -(-len(text.encode()) // 3) * 4 > limits.CLIENT_CONTEXT_BYTES:
+        if -(-size // 3) * 4 > limits.CLIENT_CONTEXT_BYTES:
             raise InvalidParameterValue(
                 f"Client context must be no more than {limits.CLIENT_CONTEXT_BYTES} bytes when base64-encoded."
             )

@@ -163,6 +163,7 @@ def extras(
     return made
 
 
+_HALF = re.compile("[\ud800-\udfff]")  # half a character: no store could keep it
 _REQUEST_ID = re.compile(r"[\x21-\x7e]{1,128}")
 
 
@@ -180,7 +181,9 @@ def check_order(*, delay: Any, at: Any, priority: Any, group: Any) -> None:
         raise InvalidParameterValue(
             f"priority takes a whole number from -{limits.PRIORITY} to {limits.PRIORITY}, not {priority!r}"
         )
-    if group is not None and (not isinstance(group, str) or not 1 <= len(group) <= limits.GROUP_LENGTH):
+    if group is not None and (
+        not isinstance(group, str) or not 1 <= len(group) <= limits.GROUP_LENGTH or _HALF.search(group)
+    ):
         raise InvalidParameterValue(f"group takes 1 to {limits.GROUP_LENGTH} characters, not {group!r}")
 
 

@@ -100,6 +100,8 @@ class Environment:
 
     def _initialised(self, frame: frames.Frame) -> None:
         meta = frames.decode_meta(frame.meta)
+        if frame.kind not in (frames.READY, frames.FAULT):
+            raise frames.ProtocolError("neither ready nor a fault: nothing else is said before the first event")
         if frame.kind == frames.FAULT and meta.get("phase") == "fork":
             raise ServiceException(f"this machine cannot start another process: {meta.get('reason')}")
         if frame.kind == frames.FAULT and meta.get("phase") == "sandbox":

@@ -74,6 +74,8 @@ FRAMES: dict[str, tuple[int, bytes, bytes]] = {
     "no document": (18, b'{"phase": "init"}', b"words"),
     "no object": (18, b'{"phase": "init"}', b"[]"),
     "no kind": (99, b"{}", b""),
+    "a call": (21, b'{"op": "invoke", "function": "bystander", "call": 1}', b"{}"),
+    "a call with half a document": (21, b'{"op": ', b"{}"),
 }
 
 

@@ -53,6 +53,9 @@ assert_type(global_one, Function[Event, Answer])
 assert_type(app.function(plain, name="other"), Function[Event, Answer])
 assert_type(app.load("shop.orders.handler"), Function[Any, Any])
 
+assert_type(lambdalite.current_app().send(bare, {"n": 1}, delay=2), str)
+assert_type(lambdalite.current_app().invoke("other", {"n": 1}), Any)
+
 assert_type(bare({"n": 1}, None), Answer)
 assert_type(bare.invoke({"n": 1}, wait=2.5), Answer)
 assert_type(bare.run({"n": 1}, wait=True), Outcome)

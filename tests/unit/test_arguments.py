@@ -23,6 +23,13 @@ def handler(event: Any, context: Any) -> Any:
     return event
 
 
+@pytest.mark.parametrize("given", [{"group": "\ud800"}, {"client_context": "\ud800"}])
+def test_half_a_character_is_refused(given: dict[str, Any]) -> None:
+    """No store keeps it, no frame carries it; so whoever sends it hears of it."""
+    with App() as app, pytest.raises(InvalidParameterValue, match=next(iter(given))):
+        app.function(handler).send(1, **given)
+
+
 WRONG: list[tuple[str, Callable[[App, Any], object]]] = [
     ("not by 5", lambda app, function: app[5]),  # type: ignore[index]
     ("not by 5", lambda app, function: app.invoke(5)),  # type: ignore[arg-type]
