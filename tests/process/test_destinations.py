@@ -44,8 +44,8 @@ def app(clock: ManualClock) -> Iterator[App]:
 def test_functions_that_are_each_other_s_destination_stop(app: App) -> None:
     """After sixteen passes the chain is stopped and told to whom the stopped function names; nothing goes on."""
     told: list[Record] = []
-    ping = app.function(answer, timeout=60, name="ping", on_success="pong", on_failure=told.append)
-    app.function(answer, timeout=60, name="pong", on_success=ping)
+    ping = app.function(answer, timeout=60, init_timeout=60, name="ping", on_success="pong", on_failure=told.append)
+    app.function(answer, timeout=60, init_timeout=60, name="pong", on_success=ping)
     ping.send()
     app.drain()
 
@@ -57,8 +57,8 @@ def test_functions_that_are_each_other_s_destination_stop(app: App) -> None:
 
 def test_functions_that_never_run_stop_as_well(app: App) -> None:
     """Without concurrency, each hands its events to the other: that too ends, though nothing is invoked."""
-    ping = app.function(answer, timeout=60, name="ping", reserved_concurrency=0, on_failure="pong")
-    app.function(answer, timeout=60, name="pong", reserved_concurrency=0, on_failure="ping")
+    ping = app.function(answer, timeout=60, init_timeout=60, name="ping", reserved_concurrency=0, on_failure="pong")
+    app.function(answer, timeout=60, init_timeout=60, name="pong", reserved_concurrency=0, on_failure="ping")
     ping.send()
     app.drain()
 
@@ -78,7 +78,7 @@ def test_loop_that_is_allowed_goes_on(app: App) -> None:
     ping = app.function(
         often, timeout=60, name="ping", maximum_retry_attempts=0, recursive_loop="Allow", on_failure="pong"
     )
-    app.function(answer, timeout=60, name="pong", recursive_loop="Allow", on_success=ping)
+    app.function(answer, timeout=60, init_timeout=60, name="pong", recursive_loop="Allow", on_success=ping)
     ping.send()
     app.drain()
 
@@ -92,11 +92,13 @@ def test_dead_letter_function_that_is_missing_is_waited_for(app: App, clock: Man
     def bury(event: Any, context: Any) -> None:
         seen.append((event, context.client_context.custom["ErrorMessage"]))
 
-    app.function(fail, timeout=60, name="f", maximum_retry_attempts=0, dead_letter="grave").send({"n": 1})
+    app.function(fail, timeout=60, init_timeout=60, name="f", maximum_retry_attempts=0, dead_letter="grave").send(
+        {"n": 1}
+    )
     app.drain()
     assert [] == seen
 
-    app.function(bury, timeout=60, name="grave")
+    app.function(bury, timeout=60, init_timeout=60, name="grave")
     clock.run_until_idle()
 
     assert [({"n": 1}, "no")] == seen
@@ -106,7 +108,7 @@ def test_dead_letter_function_that_never_comes_is_counted(
     app: App, clock: ManualClock, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The record stays undelivered, and somebody reads why."""
-    app.function(fail, timeout=60, name="f", maximum_retry_attempts=0, dead_letter="grave").send()
+    app.function(fail, timeout=60, init_timeout=60, name="f", maximum_retry_attempts=0, dead_letter="grave").send()
     clock.run_until_idle()
 
     assert 1 == app.metrics.get("DeadLetterErrors", "f")
@@ -117,7 +119,9 @@ def test_dead_letter_function_that_never_comes_is_counted(
 def test_event_taken_up_again_is_told_of_again(app: App) -> None:
     """In the same instant even: no record is taken for one that was there before."""
     told: list[Record] = []
-    function = app.function(fail, timeout=60, name="f", maximum_retry_attempts=0, on_failure=told.append)
+    function = app.function(
+        fail, timeout=60, init_timeout=60, name="f", maximum_retry_attempts=0, on_failure=told.append
+    )
     sent = function.send()
     for _ in range(2):
         app.drain()
@@ -141,9 +145,9 @@ def test_destination_that_hangs_holds_up_only_itself(monkeypatch: pytest.MonkeyP
 
     with App(isolation="inline") as app:
         app.observe(hear)
-        app.function(answer, timeout=60, name="stuck", on_success=lambda _: stay.wait()).send()
+        app.function(answer, timeout=60, init_timeout=60, name="stuck", on_success=lambda _: stay.wait()).send()
         assert failed.wait(10)
-        app.function(answer, timeout=60, name="quick", on_success=lambda _: told.set()).send()
+        app.function(answer, timeout=60, init_timeout=60, name="quick", on_success=lambda _: told.set()).send()
 
         assert told.wait(10)
         assert "TimeoutError: the destination took longer than 0.05 s" == errors[0]

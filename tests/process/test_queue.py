@@ -80,7 +80,7 @@ def place() -> Iterator[str]:
 
 def test_sent_event_runs_and_its_answer_can_be_had(app: App) -> None:
     """`send` gives a handle; `result` waits for the answer."""
-    sent = app.function(double, timeout=60).send({"n": 21})
+    sent = app.function(double, timeout=60, init_timeout=60).send({"n": 21})
 
     assert 42 == sent.result(timeout=30)
     assert ("succeeded", 1) == (sent.status, sent.attempts)
@@ -89,7 +89,7 @@ def test_sent_event_runs_and_its_answer_can_be_had(app: App) -> None:
 def test_event_runs_under_the_system_clock_too() -> None:
     """Nobody has to move anything."""
     with App(reuse=True) as app:
-        sent = [app.function(double, timeout=60, name=f"f{n}").send({"n": n}) for n in range(3)]
+        sent = [app.function(double, timeout=60, init_timeout=60, name=f"f{n}").send({"n": n}) for n in range(3)]
 
         assert [0, 2, 4] == [one.result(timeout=30) for one in sent]
         assert app.drain(30)
@@ -98,7 +98,7 @@ def test_event_runs_under_the_system_clock_too() -> None:
 @pytest.mark.parametrize("backend", ["asyncio", "trio"])
 def test_sending_and_waiting_work_in_event_loops(app: App, backend: str) -> None:
     """`asend`, `await` and `aresult` do what their twins do."""
-    made = app.function(double, timeout=60)
+    made = app.function(double, timeout=60, init_timeout=60)
 
     async def main() -> tuple[Any, Any, bool]:
         first, second = await made.asend({"n": 1}), await made.asend({"n": 2})
@@ -112,7 +112,7 @@ def test_failed_event_is_retried_after_one_minute_and_two_with_the_same_id(
 ) -> None:
     """Three attempts at AWS's instants, one request id, and then it is over."""
     ids: list[str] = []
-    made = app.function(fail, timeout=60)
+    made = app.function(fail, timeout=60, init_timeout=60)
     seen: list[tuple[float, int]] = []
     app.observe(
         lambda event: (
@@ -132,7 +132,7 @@ def test_failed_event_is_retried_after_one_minute_and_two_with_the_same_id(
 
 def test_event_can_have_retries_of_its_own(app: App, clock: ManualClock) -> None:
     """0 retries: one attempt."""
-    sent = app.function(fail, timeout=60).send({"n": 1}, maximum_retry_attempts=0)
+    sent = app.function(fail, timeout=60, init_timeout=60).send({"n": 1}, maximum_retry_attempts=0)
     clock.run_until_idle()
 
     assert ("failed", 1) == (sent.status, sent.attempts)
@@ -140,7 +140,7 @@ def test_event_can_have_retries_of_its_own(app: App, clock: ManualClock) -> None
 
 def test_event_too_old_for_its_next_attempt_ends_now(app: App, clock: ManualClock) -> None:
     """Age is looked at ahead: with 60 s to live, the retry in 60 s is not waited for."""
-    sent = app.function(fail, timeout=60, maximum_event_age=60).send({"n": 1})
+    sent = app.function(fail, timeout=60, init_timeout=60, maximum_event_age=60).send({"n": 1})
     clock.run_until_idle()
 
     assert ("EventAgeExceeded", 1, START) == (sent.event.condition, sent.attempts, clock.now())
@@ -149,7 +149,9 @@ def test_event_too_old_for_its_next_attempt_ends_now(app: App, clock: ManualCloc
 def test_reserved_concurrency_of_zero_ends_an_event_without_running_it(app: App, clock: ManualClock) -> None:
     """Straight to the failure destination, with no attempt counted."""
     records: list[Record] = []
-    sent = app.function(double, timeout=60, reserved_concurrency=0, on_failure=records.append).send({"n": 1})
+    sent = app.function(double, timeout=60, init_timeout=60, reserved_concurrency=0, on_failure=records.append).send(
+        {"n": 1}
+    )
     clock.run_until_idle()
     (record,) = records
 
@@ -162,7 +164,7 @@ def test_reserved_concurrency_of_zero_ends_an_event_without_running_it(app: App,
 def test_throttled_event_goes_back_to_the_queue_and_counts_no_attempt(clock: ManualClock, place: str) -> None:
     """While a synchronous caller holds the only place, tries are a second, two, four apart."""
     with App(clock=clock) as app:
-        holder = app.function(hang, reserved_concurrency=1, timeout=60, writable=[place])
+        holder = app.function(hang, reserved_concurrency=1, timeout=60, init_timeout=60, writable=[place])
         flag = os.path.join(place, "flag")
         holding = threading.Thread(target=lambda: anyio.run(_hold, holder, flag), daemon=True)
         holding.start()
@@ -182,7 +184,7 @@ async def _hold(holder: Any, flag: str) -> None:
 
 def test_updated_function_runs_queued_events_with_its_new_code(app: App, clock: ManualClock) -> None:
     """What counts is the function when the event runs."""
-    made = app.function(fail, timeout=60)
+    made = app.function(fail, timeout=60, init_timeout=60)
     sent = made.send({"n": 4}, delay=10)
     app.update(made, double)
     clock.advance(10)
@@ -193,7 +195,7 @@ def test_updated_function_runs_queued_events_with_its_new_code(app: App, clock: 
 def test_priority_goes_first_among_what_is_due(app: App, clock: ManualClock, place: str) -> None:
     """And the order of acceptance within one priority."""
     file = os.path.join(place, "order")
-    made = app.function(note, timeout=60, writable=[place])
+    made = app.function(note, timeout=60, init_timeout=60, writable=[place])
     for n, priority in ((1, 0), (2, 5), (3, 0), (4, 5)):
         made.send({"n": n, "file": file}, priority=priority, delay=10)
     clock.advance(10)
@@ -204,7 +206,7 @@ def test_priority_goes_first_among_what_is_due(app: App, clock: ManualClock, pla
 def test_known_request_id_is_not_run_twice(app: App, clock: ManualClock, place: str) -> None:
     """Sending it again gives the handle on the first."""
     file = os.path.join(place, "order")
-    made = app.function(note, timeout=60, writable=[place])
+    made = app.function(note, timeout=60, init_timeout=60, writable=[place])
     first = made.send({"n": 1, "file": file}, request_id="order-7")
     again = made.send({"n": 2, "file": file}, request_id="order-7")
     clock.run_until_idle()
@@ -219,7 +221,7 @@ def test_known_request_id_is_not_run_twice(app: App, clock: ManualClock, place: 
 def test_records_are_aws_s_documents(app: App, clock: ManualClock) -> None:
     """OnSuccess gets the whole document."""
     records: list[Record] = []
-    sent = app.function(double, timeout=60, on_success=records.append).send({"n": 1})
+    sent = app.function(double, timeout=60, init_timeout=60, on_success=records.append).send({"n": 1})
     clock.run_until_idle()
     (record,) = records
 
@@ -260,8 +262,8 @@ def test_failure_goes_to_destination_and_dead_letter_place_both(app: App, clock:
 def test_destination_can_be_another_function(app: App, clock: ManualClock, place: str) -> None:
     """It is invoked asynchronously with the record, once."""
     file = os.path.join(place, "heard")
-    app.function(hear, timeout=60, name="hear", environment={"FILE": file}, writable=[place])
-    app.function(double, timeout=60, on_success="hear").send({"n": 3})
+    app.function(hear, timeout=60, init_timeout=60, name="hear", environment={"FILE": file}, writable=[place])
+    app.function(double, timeout=60, init_timeout=60, on_success="hear").send({"n": 3})
     clock.run_until_idle()
 
     assert [6] == [json.loads(line)["responsePayload"] for line in pathlib.Path(file).read_text().splitlines()]
@@ -280,7 +282,7 @@ def test_destination_that_raises_is_asked_again_and_given_up(app: App, clock: Ma
         calls.append(clock.now() - START)
         raise OSError("no route")
 
-    made = app.function(double, timeout=60, on_success=refuse)
+    made = app.function(double, timeout=60, init_timeout=60, on_success=refuse)
     sent = made.send({"n": 1})
     assert 2 == sent.result(timeout=30)
     clock.run_until_idle()
@@ -295,7 +297,7 @@ def test_destination_that_raises_is_asked_again_and_given_up(app: App, clock: Ma
 
 def test_event_can_be_taken_back_while_it_waits(app: App, clock: ManualClock) -> None:
     """Once; and then its result is that it was cancelled."""
-    sent = app.function(double, timeout=60).send({"n": 1}, delay=5)
+    sent = app.function(double, timeout=60, init_timeout=60).send({"n": 1}, delay=5)
 
     assert (True, False, "cancelled") == (sent.cancel(), sent.cancel(), sent.status)
     with pytest.raises(EventDropped, match="cancelled before it ran"):
@@ -304,7 +306,7 @@ def test_event_can_be_taken_back_while_it_waits(app: App, clock: ManualClock) ->
 
 def test_waiting_event_can_be_run_now(app: App, clock: ManualClock) -> None:
     """`retry_now` makes it due."""
-    sent = app.function(double, timeout=60).send({"n": 1}, delay=500)
+    sent = app.function(double, timeout=60, init_timeout=60).send({"n": 1}, delay=500)
     app.queue.retry_now(sent.request_id)
 
     assert (2, START) == (sent.result(timeout=30), clock.now())
@@ -312,7 +314,7 @@ def test_waiting_event_can_be_run_now(app: App, clock: ManualClock) -> None:
 
 def test_failed_events_can_be_taken_up_again(app: App, clock: ManualClock) -> None:
     """Redriving runs them as if they had just been sent, with the code of now."""
-    made = app.function(fail, timeout=60)
+    made = app.function(fail, timeout=60, init_timeout=60)
     sent = made.send({"n": 1}, maximum_retry_attempts=0)
     clock.run_until_idle()
     app.update(made, double)
@@ -323,7 +325,7 @@ def test_failed_events_can_be_taken_up_again(app: App, clock: ManualClock) -> No
 
 def test_queue_can_be_counted_and_listed(app: App, clock: ManualClock) -> None:
     """Counts by state, events in order of acceptance, purge forgets."""
-    made = app.function(double, timeout=60)
+    made = app.function(double, timeout=60, init_timeout=60)
     sent = [made.send({"n": n}, delay=60) for n in range(3)]
     counts = app.queue_stats()
 
@@ -336,7 +338,7 @@ def test_queue_can_be_counted_and_listed(app: App, clock: ManualClock) -> None:
 
 def test_waiting_on_a_clock_that_nobody_moves_says_so(app: App, clock: ManualClock) -> None:
     """Instead of hanging for ever."""
-    sent = app.function(fail, timeout=60).send({"n": 1})
+    sent = app.function(fail, timeout=60, init_timeout=60).send({"n": 1})
     with pytest.raises(UsageError, match="due in 60 s by a clock that only you move"):
         sent.wait()
 
@@ -356,7 +358,7 @@ def test_waiting_on_a_clock_that_nobody_moves_says_so(app: App, clock: ManualClo
 )
 def test_wrong_arguments_of_send_are_refused(app: App, options: dict[str, Any], text: str) -> None:
     """By name, with what they take; nothing is stored."""
-    made = app.function(double, timeout=60)
+    made = app.function(double, timeout=60, init_timeout=60)
     with pytest.raises(InvalidParameterValue, match=text):
         made.send({"n": 1}, **options)
 
@@ -365,7 +367,7 @@ def test_wrong_arguments_of_send_are_refused(app: App, options: dict[str, Any], 
 
 def test_events_that_are_no_json_or_too_large_are_refused_at_the_door(app: App) -> None:
     """In AWS's words; asynchronously there is nobody to tell later."""
-    made = app.function(double, timeout=60)
+    made = app.function(double, timeout=60, init_timeout=60)
     with pytest.raises(InvalidRequestContent, match="Could not parse request body into json"):
         made.send(b"{")
     with pytest.raises(RequestTooLarge, match="smaller than 1048576 bytes"):
@@ -393,11 +395,11 @@ def test_closing_hands_back_what_is_under_way(place: str) -> None:
     """Without counting an attempt; the next host runs it."""
     store, flag = os.path.join(place, "jobs.db"), os.path.join(place, "flag")
     with App(store=store) as app:
-        sent = app.function(hang, timeout=600, writable=[place]).send({"file": flag})
+        sent = app.function(hang, timeout=60, init_timeout=600, writable=[place]).send({"file": flag})
         while not os.path.exists(flag):
             os.sched_yield()
     with App(store=store, dispatch=False) as app:
-        app.function(hang, timeout=60)
+        app.function(hang, timeout=60, init_timeout=60)
         event = app.sent(sent.request_id).event
 
         assert (State.READY, 0) == (event.state, event.attempts)
@@ -407,7 +409,7 @@ def test_closing_with_grace_lets_what_is_under_way_finish(place: str) -> None:
     """And its settlement is written."""
     store, flag, go = (os.path.join(place, name) for name in ("jobs.db", "flag", "go"))
     app = App(store=store)
-    sent = app.function(linger, timeout=60, writable=[place]).send({"file": flag, "go": go})
+    sent = app.function(linger, timeout=60, init_timeout=60, writable=[place]).send({"file": flag, "go": go})
     app.start()
     while not os.path.exists(flag):
         os.sched_yield()
@@ -444,8 +446,8 @@ def test_six_hours_pass_in_the_same_order_each_time(place: str) -> None:
                 )
             )
             good, bad = (
-                app.function(double, timeout=60),
-                app.function(fail, timeout=60, dead_letter=lambda record: None),
+                app.function(double, timeout=60, init_timeout=60),
+                app.function(fail, timeout=60, init_timeout=60, dead_letter=lambda record: None),
             )
             for n in range(5):
                 good.send({"n": n}, delay=n * 1800)

@@ -46,7 +46,7 @@ def store() -> Iterator[str]:
 def test_schedule_invokes_with_eventbridge_s_event(clock: ManualClock) -> None:
     """Each firing is an event in the queue, at its instant."""
     with App(clock=clock, reuse=True) as app:
-        made = app.on_schedule("rate(5 minutes)", name="five")(app.function(tell, timeout=60))
+        made = app.on_schedule("rate(5 minutes)", name="five")(app.function(tell, timeout=60, init_timeout=60))
         clock.advance(minutes=11)
         first, second = answers(app)
 
@@ -81,7 +81,7 @@ def test_two_hosts_on_one_store_fire_each_instant_once(clock: ManualClock, store
     """Whoever looks first; and both have room to run it."""
     with App(clock=clock, store=store, reuse=True) as one, App(clock=clock, store=store, reuse=True) as two:
         for app in (one, two):
-            app.on_schedule("rate(1 minute)", name="tick")(app.function(tell, timeout=60))
+            app.on_schedule("rate(1 minute)", name="tick")(app.function(tell, timeout=60, init_timeout=60))
         clock.advance(minutes=20)
 
         times = [answer["time"] for answer in answers(one)]
@@ -95,7 +95,9 @@ def test_runs_missed_while_no_host_was_up_follow_the_policy(
     """An hour without a host, on a store."""
     for _ in range(2):
         with App(clock=clock, store=store, reuse=True) as app:
-            app.on_schedule("rate(1 minute)", name="tick", missed=missed)(app.function(tell, timeout=60))
+            app.on_schedule("rate(1 minute)", name="tick", missed=missed)(
+                app.function(tell, timeout=60, init_timeout=60)
+            )
             clock.advance()
             found = len(sources(app))
         clock.advance(hours=1)
@@ -106,7 +108,7 @@ def test_runs_missed_while_no_host_was_up_follow_the_policy(
 def test_flexible_window_delays_a_run_within_it(clock: ManualClock) -> None:
     """The event waits in the queue until its moment."""
     with App(clock=clock, reuse=True) as app:
-        app.on_schedule("rate(1 hour)", flexible_minutes=10)(app.function(tell, timeout=60))
+        app.on_schedule("rate(1 hour)", flexible_minutes=10)(app.function(tell, timeout=60, init_timeout=60))
         clock.advance(hours=1)
         (event,) = app.queue.list()
 
@@ -118,7 +120,7 @@ def test_flexible_window_delays_a_run_within_it(clock: ManualClock) -> None:
 def test_running_until_idle_does_not_follow_schedules(clock: ManualClock) -> None:
     """They never end."""
     with App(clock=clock, reuse=True) as app:
-        app.on_schedule("rate(1 minute)")(app.function(tell, timeout=60))
+        app.on_schedule("rate(1 minute)")(app.function(tell, timeout=60, init_timeout=60))
         app["tell"].send({"n": 1}, delay=90)
         clock.run_until_idle()
 
@@ -129,7 +131,7 @@ def test_running_until_idle_does_not_follow_schedules(clock: ManualClock) -> Non
 def test_removed_function_takes_its_schedules_with_it(clock: ManualClock) -> None:
     """Nothing fires for what is not there."""
     with App(clock=clock) as app:
-        app.on_schedule("rate(1 minute)")(app.function(tell, timeout=60))
+        app.on_schedule("rate(1 minute)")(app.function(tell, timeout=60, init_timeout=60))
         app.remove("tell")
         clock.advance(minutes=5)
 
@@ -141,7 +143,9 @@ def test_one_time_schedule_fires_once_also_after_a_restart(clock: ManualClock, s
     """`at` is over when it has fired."""
     for _ in range(2):
         with App(clock=clock, store=store, reuse=True) as app:
-            app.on_schedule("at(2026-02-25T06:20:00)", name="once", missed="all")(app.function(tell, timeout=60))
+            app.on_schedule("at(2026-02-25T06:20:00)", name="once", missed="all")(
+                app.function(tell, timeout=60, init_timeout=60)
+            )
             clock.advance(minutes=10)
             assert 1 == len(sources(app))
 
@@ -149,13 +153,15 @@ def test_one_time_schedule_fires_once_also_after_a_restart(clock: ManualClock, s
 def test_mistakes_are_refused_where_they_are_made(clock: ManualClock) -> None:
     """At the decorator's line, and nothing is scheduled."""
     with App(clock=clock) as app:
-        made = app.function(tell, timeout=60)
+        made = app.function(tell, timeout=60, init_timeout=60)
         with pytest.raises(InvalidParameterValue, match=r"Invalid Schedule Expression rate\(5 minute\)"):
             app.on_schedule("rate(5 minute)")
         with pytest.raises(UsageError, match=r"put it above @app\.function"):
             app.on_schedule("rate(5 minutes)")(tell)  # type: ignore[arg-type]
         app.on_schedule("rate(5 minutes)", name="five")(made)
         with pytest.raises(ResourceConflict, match="Schedule five already exists"):
-            app.on_schedule("rate(5 minutes)", name="five")(app.function(tell, timeout=60, name="other"))
+            app.on_schedule("rate(5 minutes)", name="five")(
+                app.function(tell, timeout=60, init_timeout=60, name="other")
+            )
 
         assert ["five"] == [entry.schedule.name for entry in app.schedules]
