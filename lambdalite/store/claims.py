@@ -56,8 +56,8 @@ _FREE = "state = CASE WHEN grp IS NULL THEN 0 ELSE 2 END, host = NULL"
 
 _SETTLE = """
 UPDATE events SET state = ?, due = ?, attempts = ?, refusals = ?, condition = ?, failure = ?, answer = ?, finished_at = ?,
-    payload = CASE WHEN ? THEN x'' ELSE payload END, big = CASE WHEN ? THEN 0 ELSE big END, host = NULL
-WHERE id = ? AND state = 3 AND host = ? RETURNING seq, lane, grp
+    payload = CASE WHEN ? THEN x'' ELSE payload END, host = NULL
+WHERE id = ? AND state = 3 AND host = ? RETURNING seq, lane, grp, big
 """
 
 _CLAIM = f"UPDATE events SET state = 3, host = ? WHERE seq IN (SELECT value FROM json_each(?)) RETURNING {EVENT}"
@@ -188,15 +188,16 @@ def settle(
         done = one.state == State.SUCCEEDED
         end = (one.due if one.finished_at is None else one.finished_at) if one.state.final else None
         values = (
-            int(one.state), one.due, one.attempts, one.refusals, one.condition, one.failure, one.answer, end, done, done,
+            int(one.state), one.due, one.attempts, one.refusals, one.condition, one.failure, one.answer, end, done,
             one.request_id, host,
         )  # fmt: skip
         row = connection.execute(_SETTLE, values).fetchall()
         if not row:
             lost.append(one.request_id)
             continue
-        number, lane, group = row[0]
-        if done:
+        number, lane, group, big = row[0]
+        if done and big:
+            connection.execute("UPDATE events SET big = 0 WHERE seq = ?", (number,))
             connection.execute("DELETE FROM bodies WHERE seq = ?", (number,))
         if group is not None:
             groups.add((lane, group))
