@@ -10,7 +10,10 @@ allowed to finish, and then:
 - none may be invisible: the store holds no event that is neither over nor waiting;
 - an event that ran more than once must have been running, without its acknowledgement stored, at as many kills.
 
-Schedules are counted in the same way with ``--schedules``: two hosts on one store, each instant must fire once.
+    python -m benchmarks.kill --schedules 10000
+
+Two hosts share one store and fire twenty schedules, on a clock that runs a thousand times as fast; again and again one of
+them is killed and started again. In the end every instant must have fired once, and no other.
 """
 
 from __future__ import annotations
@@ -25,6 +28,30 @@ import subprocess
 import sys
 import tempfile
 import time
+
+FIRING = """
+import sys, time
+from lambdalite.clock import wall
+from lambdalite.engine.queue import Queue
+from lambdalite.engine.timetable import Timetable
+from lambdalite.model.function import Version, configure
+from lambdalite.observe import Observatory
+from lambdalite.schedules import schedule
+from lambdalite.store import open_store
+
+path, began, until = sys.argv[1], float(sys.argv[2]), float(sys.argv[3])
+versions = {"tick": Version(config=configure({"name": "tick"}), arn="arn:aws:lambda:us-east-1:1:function:tick", handler="a.b")}
+queue = Queue(lambda: open_store(path, durability="process-crash"), None, Observatory(), lambda: None)
+timetable = Timetable(queue, lambda: versions, "us-east-1", "1")
+for number in range(20):
+    timetable.add(schedule("rate(1 minute)", name=f"s{number}", start=began, end=until, missed="all"), "tick")
+while True:
+    now = began + (wall() - began - 5) * 1000  # not before five seconds: a schedule that is new to the store begins now
+    timetable.fire(min(now, until))
+    if now > until:
+        break
+    time.sleep(0.001)
+"""
 
 HOST = """
 import os, sys
@@ -61,12 +88,50 @@ def main() -> int:
     parser.add_argument(
         "--durability", default="process-crash", help="a kill is survived by either; this one is quicker"
     )
+    parser.add_argument("--schedules", type=int, metavar="FIRINGS", help="count firings of schedules instead of events")
     options = parser.parse_args()
     dice = random.Random(options.seed)
     base = pathlib.Path.home() / ".cache"
     base.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory(dir=base, prefix="lambdalite-kill.") as directory:
-        return _count(options, dice, directory)
+        return _schedules(options.schedules, dice, directory) if options.schedules else _count(options, dice, directory)
+
+
+def _schedules(firings: int, dice: random.Random, directory: str) -> int:
+    """Two hosts, one killed at a time, until the last instant has passed."""
+    path, each = f"{directory}/store.db", -(-firings // 20)
+    began = time.time()
+    until = began + 60 * (each - 1)
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen([sys.executable, "-c", FIRING, path, repr(began), repr(until)])
+
+    hosts, kills = [start(), start()], 0
+    while all(host.poll() is None for host in hosts):
+        time.sleep(dice.random() * 0.3)
+        victim = dice.randrange(2)
+        hosts[victim].kill()
+        hosts[victim].wait()
+        hosts[victim] = start()
+        kills += 1
+    for host in hosts:
+        host.wait()
+    return _fired(path, each, began, kills)
+
+
+def _fired(path: str, each: int, began: float, kills: int) -> int:
+    import sqlite3
+
+    with sqlite3.connect(path) as database:
+        found = collections.Counter(
+            (source, round((due - began) / 60)) for source, due in database.execute("SELECT source, due FROM events")
+        )
+    expected = {(f"schedule:s{number}", minute) for number in range(20) for minute in range(each)}
+    lost, doubled = expected - set(found), [one for one, count in found.items() if count > 1]
+    print(
+        f"{len(expected)} instants, {kills} kills: lost {len(lost)}, doubled {len(doubled)}, others {len(set(found) - expected)}"
+    )
+    return 0 if set(found) == expected and not doubled else 1
 
 
 def _count(options: argparse.Namespace, dice: random.Random, directory: str) -> int:

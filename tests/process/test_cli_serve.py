@@ -332,3 +332,15 @@ def test_kills_at_random_instants_lose_nothing() -> None:
 
     assert 0 == done.returncode, done.stdout + done.stderr
     assert "lost 0, unexplained repeats 0, not over 0" in done.stdout
+
+
+@pytest.mark.slow
+def test_two_hosts_of_which_one_is_killed_again_and_again_fire_every_instant_once() -> None:
+    """The script that counts, with a few hundred; `python -m benchmarks.kill --schedules 10000` is the whole of it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "benchmarks.kill", "--schedules", "400"],
+        cwd=ROOT, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+
+    assert 0 == done.returncode, done.stdout + done.stderr
+    assert "lost 0, doubled 0, others 0" in done.stdout
