@@ -165,3 +165,16 @@ def test_mistakes_are_refused_where_they_are_made(clock: ManualClock) -> None:
             )
 
         assert ["five"] == [entry.schedule.name for entry in app.schedules]
+
+
+def test_schedules_and_queue_say_what_they_are(clock: ManualClock) -> None:
+    """In a line, for people."""
+    with App(clock=clock) as app:
+        assert "<Queue, nothing sent yet>" == repr(app.queue)
+        app.on_schedule("rate(1 hour)", name="tick")(app.function(tell))
+        clock.advance()
+        (entry,) = app.schedules
+
+        assert "<Schedule tick rate(1 hour) UTC>" == repr(entry.schedule)
+        assert "<Entry tick rate(1 hour) → tell, next at 2026-02-25T07:14:00.000Z>" == repr(entry)
+        assert "<Queue 0 ready, 0 waiting, 0 running, 0 failed>" == repr(app.queue)
