@@ -283,6 +283,14 @@ class Queue:
         if self.store.get(request_id) is None:
             raise UsageError(f"there is no event {request_id} in this store (any more)")
 
+    def __repr__(self) -> str:
+        if self._store is None:
+            return "<Queue, nothing sent yet>"
+        counts = self.statistics()
+        return (
+            f"<Queue {counts.ready} ready, {counts.waiting} waiting, {counts.running} running, {counts.failed} failed>"
+        )
+
     # --- end ------------------------------------------------------------------------------------------------------
 
     def close(self) -> None:

@@ -30,7 +30,7 @@ _NAMESPACE = uuid.UUID("6f1d7c1e-6f0b-5d0f-9c39-5b6f3d1f4a52")  # ours alone: th
 _AT_ONCE = 1_000  # O: missed instants stored in one transaction; the rest follow in the next
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class Entry:
     """A schedule and the function that it invokes.
 
@@ -45,6 +45,10 @@ class Entry:
     function: str
     last: float | None = None
     next: float | None = None
+
+    def __repr__(self) -> str:
+        coming = "" if self.next is None else f", next at {timestamp(self.next)}"
+        return f"<Entry {self.schedule.name} {self.schedule.expression.text} → {self.function}{coming}>"
 
     def upcoming(self, count: int = 5, after: float | None = None) -> tuple[float, ...]:
         """The next instants after ``after`` (by default after the last one dealt with), seconds since the epoch."""

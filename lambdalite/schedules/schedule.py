@@ -31,7 +31,7 @@ _INPUT = 262_144  # B: Target.Input, bytes
 PUNCTUAL = 60.0  # O: seconds after its instant in which a run is on time and not missed; D: AWS promises a minute
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen(kw_only=True, repr=False)
 class Schedule:
     """When a function is invoked. Make it with `schedule`, which checks everything.
 
@@ -60,7 +60,11 @@ class Schedule:
     enabled: bool = True
     maximum_retry_attempts: int | None = None
     maximum_event_age: int | None = None
-    zone: dt.tzinfo = attrs.field(repr=False, eq=False)
+    zone: dt.tzinfo = attrs.field(eq=False)
+
+    def __repr__(self) -> str:
+        off = "" if self.enabled else ", disabled"
+        return f"<Schedule {self.name} {self.expression.text} {self.timezone}{off}>"
 
 
 class Due(NamedTuple):
