@@ -155,7 +155,7 @@ def hold(connection: sqlite3.Connection, owner: str, until: float) -> int:
         pid = os.getpid()
         row = connection.execute(
             "INSERT INTO hosts (owner, machine, pid, started, lease_until) VALUES (?, ?, ?, ?, ?) RETURNING id",
-            (owner, hosts.machine(), pid, hosts.started(pid), until),
+            (owner, hosts.machine(), pid, hosts.started(pid) or "", until),
         ).fetchone()
     return int(row[0])
 

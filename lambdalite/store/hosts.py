@@ -24,30 +24,49 @@ def machine() -> str:
     return " ".join(parts)
 
 
-def started(pid: int) -> str:
-    """When a process of this machine began, as a text to compare; empty if there is none, or it is only not reaped yet."""
+os.register_at_fork(after_in_child=machine.cache_clear)  # it may have another namespace
+
+
+def started(pid: int) -> str | None:
+    """When a process of this machine began, as a text to compare.
+
+    Empty if it is over and only not reaped yet; None if it cannot be looked at: gone, or hidden from us.
+    """
     text = _read(f"/proc/{pid}/stat")
     if text:
         fields = text.rpartition(")")[2].split()  # the name before may hold anything
         return "" if fields[0] in "ZX" else fields[19]
-    if os.path.isdir("/proc/self"):
-        return ""
-    return _started_elsewhere(pid)
+    return None if os.path.isdir("/proc/self") else _started_elsewhere(pid)
 
 
-def _started_elsewhere(pid: int) -> str:
+def _started_elsewhere(pid: int) -> str | None:
     import psutil
 
     try:
         process = psutil.Process(pid)
         return "" if process.status() == psutil.STATUS_ZOMBIE else repr(process.create_time())
     except psutil.Error:
-        return ""
+        return None
 
 
 def alive(where: str, pid: int, start: str) -> bool:
     """False if a process is known to be gone; one of another machine may be there."""
-    return where != machine() or started(pid) == start
+    if where != machine():
+        return True
+    found = started(pid)
+    return _exists(pid) if found is None else found == start
+
+
+def _exists(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except (
+        PermissionError
+    ):  # another user's, and /proc hides it: it will lose its claims by its lease, if it is another
+        return True
+    return True
 
 
 def _read(path: str) -> str:

@@ -62,8 +62,8 @@ class Store(Protocol):
             rooms: how many events of each lane may be claimed; lanes not named are not touched.
             limit: how many events may be claimed together. Records are bounded by the rooms of their lanes alone, so that
                 a full queue holds up no delivery.
-            now: by the App's clock: what is due by then is promoted from WAITING; leases that ended before are taken over
-                (also those that end absurdly late, more than two leases ahead: a clock went back).
+            now: by the App's clock: what is due by then is promoted from WAITING; other hosts' leases that ended before
+                are taken over (also those that end absurdly late, more than two leases ahead: a clock went back).
             owner: who claims.
             lease: seconds that a claim holds unless renewed.
         """

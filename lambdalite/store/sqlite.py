@@ -347,6 +347,7 @@ class SqlStore:
         """In a forked child: begin anew; a file is opened on next use, memory is empty."""
         if self._pid != os.getpid():
             _ABANDONED.append((self._writer, self._reader))
+            self._watchers = ()  # they would wake the parent
             self._begin()
 
 

@@ -192,10 +192,13 @@ def test_forked_child_and_parent_go_on_with_the_file(path: str) -> None:
     """Each opens it for itself; what either puts is kept, whoever closes first."""
     store = SqlStore(path, "process-crash")
     store.put([event("before")])
+    told: list[str] = []
+    store.watch(lambda: told.append("x"))
 
     def child() -> None:
         assert store.get("before") is not None
         assert 1 == store.put([event("child")])
+        assert not told  # who watched was the parent
         store.close()
 
     assert 0 == in_child(child)
