@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from lambdalite.app import App
     from lambdalite.clock import ManualClock, SystemClock
     from lambdalite.default import default_app, function, load, on_schedule
+    from lambdalite.engine.deliver import Record, Sink
     from lambdalite.errors import (
         EnvironmentExited,
         EventDropped,
@@ -62,6 +63,7 @@ _HOME = {
     "ManualClock": "clock",
     "OutOfMemory": "errors",
     "Outcome": "model.outcome",
+    "Record": "engine.deliver",
     "RequestTooLarge": "errors",
     "ResourceConflict": "errors",
     "ResourceNotFound": "errors",
@@ -71,6 +73,7 @@ _HOME = {
     "SentEvent": "sent",
     "ServiceError": "errors",
     "ServiceException": "errors",
+    "Sink": "engine.deliver",
     "SystemClock": "clock",
     "TooManyRequests": "errors",
     "UsageError": "errors",
@@ -98,6 +101,7 @@ __all__ = [
     "ManualClock",
     "OutOfMemory",
     "Outcome",
+    "Record",
     "RequestTooLarge",
     "ResourceConflict",
     "ResourceNotFound",
@@ -107,6 +111,7 @@ __all__ = [
     "SentEvent",
     "ServiceError",
     "ServiceException",
+    "Sink",
     "SystemClock",
     "TooManyRequests",
     "UsageError",

@@ -353,18 +353,20 @@ class Dispatcher:
             self._delivering.discard(lane)
             self._staff()
         settlement = deliver.after_delivery(event, error, self._clock.now())
-        if settlement.state is State.FAILED:
-            name = "DeadLetterErrors" if event.role == "dead_letter" else "DestinationDeliveryFailures"
-            self._observatory.metrics.put(name, 1, event.function)
-            _print(f"{event.role} of {event.function} took no record of {event.request_id}: {error}")
-        if self._observatory.observers.active:
-            told = "" if error is None else f"{type(error).__name__}: {error}"
-            done = RecordDelivered(
-                event.function, event.role, event.source.partition(":")[2], error is None, told, self._clock.now()
-            )
-            self._observatory.observers.emit(done)
+        self._tell_of_delivery(event, error, given_up=settlement.state is State.FAILED)
         self._settled.append(settlement)
         self.wake()
+
+    def _tell_of_delivery(self, event: QueuedEvent, error: Exception | None, *, given_up: bool) -> None:
+        request_id = deliver.record_of(event).request_id
+        if given_up:
+            name = "DeadLetterErrors" if event.role == "dead_letter" else "DestinationDeliveryFailures"
+            self._observatory.metrics.put(name, 1, event.function)
+            _print(f"{event.role} of {event.function} took no record of {request_id}: {error}")
+        if self._observatory.observers.active:
+            told = "" if error is None else f"{type(error).__name__}: {error}"
+            done = RecordDelivered(event.function, event.role, request_id, error is None, told, self._clock.now())
+            self._observatory.observers.emit(done)
 
     # --- beside ---------------------------------------------------------------------------------------------------
 
