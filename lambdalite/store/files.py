@@ -17,6 +17,9 @@ __all__ = ["PATIENCE", "connect", "prepare"]
 PATIENCE = 5.0
 
 _MAGIC = b"SQLite format 3\x00"
+# The log may keep 64 MiB; a connection may remember 8 MiB of pages; 8 MiB of log are written back at a time, which costs
+# less than a little more often, because pages that change again and again are written once.
+_SETTINGS = ("journal_size_limit = 67108864", "cache_size = -8192", "wal_autocheckpoint = 2000")
 _SYNCHRONOUS = {"power-loss": "FULL", "process-crash": "NORMAL"}
 
 
@@ -33,10 +36,13 @@ def connect(path: str | None, durability: str, *, make: bool = False) -> sqlite3
         name, timeout=PATIENCE, isolation_level=None, check_same_thread=False, cached_statements=256,
         uri=path is not None,
     )  # fmt: skip
-    connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-    connection.execute("PRAGMA journal_size_limit = 67108864")
-    connection.execute("PRAGMA cache_size = -8192")
-    connection.execute("PRAGMA wal_autocheckpoint = 2000")
+    try:
+        connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+        for setting in _SETTINGS:
+            connection.execute(f"PRAGMA {setting}")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 

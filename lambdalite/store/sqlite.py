@@ -60,10 +60,10 @@ class SqlStore:
             _STORES.add(self)
 
     def _begin(self) -> None:
-        self._pid = os.getpid()
         self._write_lock, self._read_lock = threading.RLock(), threading.RLock()
         self._writer: sqlite3.Connection | None = None  # owned by who holds _write_lock
         self._reader: sqlite3.Connection | None = None  # owned by who holds _read_lock
+        self._pid = os.getpid()
         self._identity: tuple[int, int] | None = None
         self._lanes = Lanes()
         self._version: int | None = None
@@ -329,6 +329,10 @@ class SqlStore:
             if connection is not None:
                 connection.close()
         self._writer = self._reader = None
+
+    def __del__(self) -> None:
+        if getattr(self, "_pid", None) == os.getpid():
+            self._let_go()
 
     def before_fork(self) -> None:
         """Let go of the file, and keep everybody away from it until the fork is done."""
