@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar, overload
 import attrs
 
 from lambdalite import arguments, limits, names
-from lambdalite.background import Background
 from lambdalite.clock import SystemClock
 from lambdalite.engine.capacity import Capacity, Statistics
 from lambdalite.engine.registry import Registry
@@ -26,7 +25,6 @@ from lambdalite.errors import (
     UsageError,
 )
 from lambdalite.functions import Function
-from lambdalite.gateway import Gateway
 from lambdalite.model.function import Version, configure
 from lambdalite.model.invocation import Invocation
 from lambdalite.observe import Observatory, Tail
@@ -39,6 +37,7 @@ if TYPE_CHECKING:
 
     from lambdalite.clock import Clock
     from lambdalite.enforcement import Enforcement
+    from lambdalite.gateway import Gateway
     from lambdalite.model.outcome import Outcome
     from lambdalite.model.queued import QueuedEvent
     from lambdalite.observe import Bill, LogStore, Metrics
@@ -93,6 +92,9 @@ class App(Serving):
         async_concurrency: int = limits.ASYNC_CONCURRENCY,
         dispatch: bool = True,
     ) -> None:
+        from lambdalite.background import Background  # with the first App: importing it is a third of all we import
+        from lambdalite.gateway import Gateway
+
         arguments.check_counts(concurrency=concurrency, spares=spares, async_concurrency=async_concurrency)
         arguments.check_durability(durability)
         self.defaults = {"isolation": isolation, "cpu": cpu, "reuse": reuse}
