@@ -126,6 +126,16 @@ class Channel:
         """Has more been read than the frame that was asked for, other than the parent's last word or a part of it?"""
         return bool(self._buffer) and self._buffer[0] != frames.EXIT
 
+    def ended(self) -> bool:
+        """Is the process gone, that waits for a reply? It has nothing else to say meanwhile.
+
+        Raises:
+            frames.ProtocolError: it has said something.
+        """
+        if not self.eof and self.receive() is not None:
+            raise frames.ProtocolError("a frame from a process that waits for a reply")
+        return self.eof
+
     def receive(self) -> frames.Frame | None:
         """The next frame if it is all there. Sets `eof` when the process and all who held its channel are gone.
 

@@ -218,7 +218,8 @@ class Environment:
         if gateway is None or channel.ahead or frame.number != self.invocations or not _is_number(number):
             raise frames.ProtocolError("a call that nobody expects")
         channel.drain()  # whoever follows the log sees what led to the call
-        told = yield from within(gateway.serve(invocation, meta, frame.payload), deadline)
+        asked = gateway.serve(invocation, meta, frame.payload)
+        told = yield from within(asked, deadline, channel.sock.fileno(), channel.ended)
         if told is not None:
             yield from channel.reply(number, json.dumps(told[0]).encode(), told[1], deadline)
 

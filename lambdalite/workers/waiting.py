@@ -144,27 +144,42 @@ def block(plan: Plan[T]) -> T:
         return done.value  # type: ignore[no-any-return]
 
 
-def within(plan: Plan[T], deadline: float) -> Plan[T | None]:
-    """A plan as part of another one that has a deadline; None if the deadline ended it.
+def within(plan: Plan[T], deadline: float, beside: int, over: Callable[[], bool]) -> Plan[T | None]:
+    """A plan as part of another one that has a deadline; None if that, or ``over``, ended it.
 
     Its own waits last no longer. When the time is up it is closed, as if it had been cancelled.
+
+    Args:
+        plan: the plan.
+        deadline: monotonic seconds.
+        beside: a descriptor that its waits are waits for as well.
+        over: asked after each wait: is there no need of it any longer? What it raises ends the plan too.
     """
     try:
         wait = next(plan)
         while True:
-            if monotonic() >= deadline:
-                plan.close()
+            if monotonic() >= deadline or over():
                 return None
             if wait.deadline is None or wait.deadline > deadline:
                 wait.deadline = deadline
             try:
-                yield wait
+                yield _beside(wait, beside)
             except BaseException as error:
                 wait = plan.throw(error)
             else:
                 wait = plan.send(None)
     except StopIteration as done:
         return done.value  # type: ignore[no-any-return]
+    finally:
+        plan.close()
+
+
+def _beside(wait: Wait | Turn, fd: int) -> Wait | Turn:
+    """The same wait, ended by one more descriptor. Turns and writes stay as they are: they are short."""
+    if isinstance(wait, Turn) or wait.writable:
+        return wait
+    wait.ready = None  # nobody tells it which of its own were ready
+    return Wait((*wait.fds, fd)).until(wait.deadline)
 
 
 async def obey(plan: Plan[T]) -> T:

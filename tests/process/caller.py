@@ -228,6 +228,12 @@ def _call_and_die() -> None:
     os._exit(3)
 
 
+def _call_and_answer() -> None:
+    """Ask for what takes long, and answer without waiting for it."""
+    _channel().sendall(_call({"op": "invoke", "function": "sleep", "call": 1}, b"300"))
+    _channel().sendall(frames.encode(frames.ANSWER, b"1", b"1", 1))
+
+
 GOOD = {"op": "invoke", "function": "echo", "call": 1}
 HOSTILE: dict[str, Callable[[], Any]] = {
     "no json": lambda: _channel().sendall(_call(b"garbage")),
@@ -237,6 +243,8 @@ HOSTILE: dict[str, Callable[[], Any]] = {
     "a number too large": lambda: _channel().sendall(_call({**GOOD, "call": 1 << 32})),
     "another invocation's": lambda: _channel().sendall(_call(GOOD, number=7)),
     "two at once": lambda: _channel().sendall(_call(GOOD) + _call({**GOOD, "call": 2})),
+    "an answer at once": lambda: _channel().sendall(_call(GOOD) + frames.encode(frames.ANSWER, b"1", b"1", 1)),
+    "an answer meanwhile": _call_and_answer,
     "a giant payload": lambda: _channel().sendall(frames.HEAD.pack(frames.CALL, 1, 2, 0xFFFFFFFF) + b"{}"),
     "a giant meta": lambda: _channel().sendall(frames.HEAD.pack(frames.CALL, 1, 0xFFFFFFFF, 0)),
     "a reply": lambda: _channel().sendall(frames.encode(frames.REPLY, b"{}", b"", 1)),
@@ -287,6 +295,13 @@ def strange(event: Any, context: Any) -> Any:
     line = _line()
     refused = [line.call(meta, b"{}")[0].get("code") for meta in STRANGE]
     return [*refused, line.call({"op": "send", "function": "echo"}, b"{")[0]["code"]]
+
+
+def dies_waiting(event: Any, context: Any) -> Any:
+    """Be killed by its own alarm while it waits for what takes longer than any test."""
+    signal.signal(signal.SIGALRM, signal.SIG_DFL)
+    signal.setitimer(signal.ITIMER_REAL, 0.3)
+    return lambdalite.current_app().invoke("sleep", 300)
 
 
 def flood(event: Any, context: Any) -> Any:

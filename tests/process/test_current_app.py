@@ -331,6 +331,26 @@ def test_deadline_of_the_caller_ends_what_it_waits_for(app: App) -> None:
     assert "slept" == app["sleep"].invoke(0)
 
 
+def test_death_of_the_caller_ends_what_it_waits_for(app: App) -> None:
+    """At once, since nobody is left to be answered."""
+    outcome = having(app, "dies_waiting", "sleep", timeout=600)["dies_waiting"].run()
+
+    assert ("Runtime.ExitError", 14) == (outcome.error_type, outcome.signal)
+    assert 0 == app.statistics().in_use
+
+
+@pytest.mark.anyio
+async def test_death_within_a_chain_ends_what_is_below_it_and_is_told_above(app: App) -> None:
+    """Asyncio and trio: the one in the middle dies, so the last one goes and the first one hears of it."""
+    having(app, "relay", "dies_waiting", "sleep", timeout=600)
+
+    outcome = await app["relay"].arun(chain("dies_waiting"))
+
+    assert "EnvironmentExited" == outcome.error_type
+    assert outcome.error_message.startswith("dies_waiting ")
+    assert 0 == app.statistics().in_use
+
+
 @pytest.mark.anyio
 async def test_cancelling_the_outer_call_ends_the_whole_chain(app: App) -> None:
     """Asyncio and trio: whoever is cancelled takes along what was done for him."""
@@ -542,6 +562,7 @@ def test_error_of_a_called_function_is_the_hosts_own_class_inline(app: App) -> N
 def test_whatever_a_hostile_handler_asks_the_host_serves_on(app: App, how: str) -> None:
     """It is ended for it, with an error of AWS's; its neighbours notice nothing."""
     having(app, "hostile", timeout=20)
+    having(app, "sleep", timeout=600)
     having(app, "relay", "echo")
 
     outcome = app["hostile"].run(how)

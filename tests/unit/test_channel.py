@@ -98,6 +98,28 @@ def test_frame_behind_a_call_is_seen(ends: Ends) -> None:
     assert (frames.CALL, True) == (channel.receive().kind, channel.ahead)  # type: ignore[union-attr]
 
 
+def test_process_that_waits_for_a_reply_is_silent_or_gone(ends: Ends) -> None:
+    """A piece of a frame is nothing yet, a whole one breaks the protocol."""
+    channel, far, _ = ends
+    frame = frames.encode(frames.ANSWER, b"12", b"payload", 1)
+
+    assert not channel.ended()
+    far.sendall(frame[:-1])
+    assert not channel.ended()
+    far.sendall(frame[-1:])
+    with pytest.raises(frames.ProtocolError, match="waits for a reply"):
+        channel.ended()
+
+
+def test_end_of_a_process_that_waits_for_a_reply_is_seen(ends: Ends) -> None:
+    """By its parent's last word, again and again."""
+    channel, far, _ = ends
+    far.sendall(frames.exit_frame(9))
+
+    assert (True, True) == (channel.ended(), channel.ended())
+    assert 9 == (channel.last_word() or {}).get("status")
+
+
 def test_reply_to_a_process_that_is_gone_says_nothing_of_its_event(ends: Ends) -> None:
     """`refused` would have the event sent to another environment, though this one has run it."""
     channel, far, _ = ends

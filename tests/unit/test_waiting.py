@@ -156,22 +156,45 @@ async def test_turn_is_given_to_a_task_from_a_thread() -> None:
 # --- within -------------------------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def other() -> Iterator[tuple[int, int]]:
+    """A second pipe."""
+    read, write = os.pipe()
+    yield read, write
+    os.close(read)
+    os.close(write)
+
+
+def bounded(plan: Plan[bytes], deadline: float, beside: int) -> Plan[bytes | None]:
+    """A part of a plan that has a deadline, and nothing else that may end it."""
+    return within(plan, deadline, beside, lambda: False)
+
+
+def waiting(read: int, told: list[str]) -> Plan[bytes]:
+    """Wait until there is something to read, and note what came instead."""
+    try:
+        return (yield from reading(read, None))
+    except GeneratorExit:
+        told.append("closed")
+        raise
+
+
 def test_plan_within_its_time_gives_its_answer(pipe: tuple[int, int]) -> None:
     """A part of another plan, it waits as it would alone, but never longer than the whole may take."""
     read, write = pipe
     deadline = monotonic() + 60
-    plan = within(reading(read, None), deadline)
+    plan = bounded(reading(read, None), deadline, read)
 
     assert deadline == next(plan).deadline
     os.write(write, b"x")
-    assert b"x" == block(within(reading(read, None), deadline))
+    assert b"x" == block(bounded(reading(read, None), deadline, read))
     plan.close()
 
 
 def test_plan_that_has_less_time_of_its_own_keeps_it(pipe: tuple[int, int]) -> None:
     """The nearer deadline counts."""
     near = monotonic() + 1
-    plan = within(reading(pipe[0], near), near + 1)
+    plan = bounded(reading(pipe[0], near), near + 1, pipe[0])
 
     assert near == next(plan).deadline
     plan.close()
@@ -179,16 +202,9 @@ def test_plan_that_has_less_time_of_its_own_keeps_it(pipe: tuple[int, int]) -> N
 
 def test_plan_is_closed_when_the_time_is_up(pipe: tuple[int, int]) -> None:
     """It cleans up as if it had been cancelled, and there is no answer."""
-    told = []
+    told: list[str] = []
 
-    def guarded() -> Plan[bytes]:
-        try:
-            return (yield from reading(pipe[0], None))
-        except GeneratorExit:
-            told.append("closed")
-            raise
-
-    assert block(within(guarded(), monotonic() + 0.01)) is None
+    assert block(bounded(waiting(pipe[0], told), monotonic() + 0.01, pipe[0])) is None
     assert ["closed"] == told
 
 
@@ -203,9 +219,41 @@ def test_exception_within_reaches_the_inner_plan(pipe: tuple[int, int]) -> None:
             told.append("interrupted")
             raise
 
-    plan = within(guarded(), monotonic() + 60)
+    plan = bounded(guarded(), monotonic() + 60, pipe[0])
     next(plan)
 
     with pytest.raises(KeyboardInterrupt):
         plan.throw(KeyboardInterrupt())
     assert ["interrupted"] == told
+
+
+@pytest.mark.anyio
+async def test_plan_is_closed_when_what_it_is_done_for_ends(pipe: tuple[int, int], other: tuple[int, int]) -> None:
+    """Asyncio and trio: a descriptor beside its own wakes it, and then it is asked whether it is still needed."""
+    told: list[str] = []
+    ends: list[bool] = [False, True]
+    os.write(other[1], b"x")
+
+    assert await obey(within(waiting(pipe[0], told), monotonic() + 60, other[0], lambda: ends.pop(0))) is None
+    assert (["closed"], []) == (told, ends)
+
+
+def test_error_of_whoever_is_asked_closes_the_plan(pipe: tuple[int, int], other: tuple[int, int]) -> None:
+    """It comes out, and the plan has cleaned up."""
+    told: list[str] = []
+    answers = [False]
+    os.write(other[1], b"x")
+
+    with pytest.raises(IndexError):
+        block(within(waiting(pipe[0], told), monotonic() + 60, other[0], answers.pop))
+    assert ["closed"] == told
+
+
+def test_turns_and_writes_are_waited_for_alone(pipe: tuple[int, int], other: tuple[int, int]) -> None:
+    """They have no place for another descriptor, and take no time."""
+    waits: list[Turn | Wait] = [Turn(None), Wait((pipe[1],), writable=True)]
+
+    def each() -> Plan[None]:
+        yield from waits
+
+    assert waits == list(within(each(), monotonic() + 60, other[0], lambda: False))
