@@ -39,7 +39,8 @@ def test_header_is_written_as_aws_writes_it() -> None:
     "trace_id",
     [
         None, "", ";", ";;;", "nonsense", "Lineage", "Lineage=", "Lineage=1", "Lineage=1:", "Lineage=1:|", "Lineage=1:a",
-        "Lineage=1:a:", "Lineage=1:a:-1", "Lineage=1:a:x", "Lineage=1:a:²", "Lineage=1:a:999999999999", "Lineage=2:a:1", "Lineage=x:y:z|",
+        "Lineage=1:a:", "Lineage=1:a:-1", "Lineage=1:a:x", "Lineage=1:a:²", "Lineage=1:a:999999999999",
+        "Lineage=2:a:1", "Lineage=x:y:z|",
     ],
 )  # fmt: skip
 def test_malformed_header_counts_as_nothing(trace_id: str | None) -> None:
