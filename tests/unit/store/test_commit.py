@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lambdalite.store import commit
 from lambdalite.store.commit import Committer
 
 if TYPE_CHECKING:
@@ -78,6 +79,25 @@ class Caller(threading.Thread):
         self.join(20)
         assert not self.is_alive()
         return self.result
+
+
+def interrupted_job(signal: threading.Event) -> type:
+    """A job at whose gate a KeyboardInterrupt arrives, once the signal is given."""
+
+    class Gate:
+        def acquire(self) -> bool:
+            signal.wait(20)
+            raise KeyboardInterrupt
+
+        def locked(self) -> bool:
+            return False
+
+    class Interrupted(commit._Job):
+        def __init__(self, work: Any) -> None:
+            super().__init__(work)
+            self.gate = Gate()  # type: ignore[assignment]
+
+    return Interrupted
 
 
 @pytest.fixture
@@ -152,29 +172,44 @@ def test_interrupt_of_a_waiting_one_takes_its_work_back(slow: Slow) -> None:
         leader = Caller(slow.insert, 1)
         slow.queued(1)
 
-        class Interrupted:
-            """A gate at which a signal arrives."""
-
-            def acquire(self) -> bool:
-                raise KeyboardInterrupt
-
-            def locked(self) -> bool:
-                return False
-
-        job_of = slow.committer.submit.__globals__["_Job"]
-        made = job_of.__init__
-
-        def init(job: Any, work: Any) -> None:
-            made(job, work)
-            job.gate = Interrupted()
-
+        signal = threading.Event()
+        signal.set()
         with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(job_of, "__init__", init)
+            patch.setattr(commit, "_Job", interrupted_job(signal))
             with pytest.raises(KeyboardInterrupt):
                 slow.insert(2)
     assert 1 == leader.outcome()
     assert 3 == slow.insert(3)
     assert [1, 3] == slow.rows()
+
+
+def test_interrupt_of_one_whose_work_is_under_way_keeps_nobody_waiting(slow: Slow) -> None:
+    """Those after it are woken all the same; its work may be kept, as if the signal had come a moment later."""
+    under_way, interrupted = threading.Event(), threading.Event()
+
+    def first(number: int) -> int:
+        def work(connection: sqlite3.Connection) -> int:
+            under_way.set()
+            interrupted.wait(20)
+            return number
+
+        result: int = slow.committer.submit(work)
+        return result
+
+    with slow.lock:
+        leader = Caller(first, 0)
+        slow.queued(1)
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(commit, "_Job", interrupted_job(under_way))
+            left = Caller(slow.insert, 1)
+            slow.queued(2)
+        others = [Caller(slow.insert, number) for number in (2, 3)]
+        slow.queued(4)
+    assert isinstance(left.outcome(), KeyboardInterrupt)
+    interrupted.set()
+
+    assert 0 == leader.outcome()
+    assert [2, 3] == [caller.outcome() for caller in others]
 
 
 def test_interrupt_just_after_the_commit_keeps_it(slow: Slow) -> None:
