@@ -287,7 +287,7 @@ def test_destination_that_raises_is_asked_again_and_given_up(app: App, clock: Ma
     assert 2 == sent.result(timeout=30)
     clock.run_until_idle()
 
-    assert [0.0, 1.0, 3.0, 7.0, 15.0] == calls
+    assert [0.0, 1.0, 3.0, 7.0, 15.0, 31.0] == calls
     assert (1, 0) == (app.queue_stats().undelivered, app.queue_stats().deliveries)
     assert 1 == app.metrics.get("DestinationDeliveryFailures", "double")
 
