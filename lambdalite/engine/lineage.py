@@ -10,9 +10,7 @@ import hashlib
 
 __all__ = ["extend", "passes"]
 
-_MOST = (
-    128  # O: functions in one lineage, under 2 KB; beyond, the longest unpassed are dropped: a longer loop goes unseen
-)
+_MOST = 128  # O: functions in one lineage, under 2 KB; the longest unpassed are dropped, so a longer loop goes unseen
 
 
 def passes(trace_id: str | None, arn: str) -> int:
