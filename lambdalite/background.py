@@ -108,7 +108,7 @@ class Background:
                 return
             if self._closed:
                 raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
-            service = Service(self._dispatcher(), self.queue, self.timetable, self._clock)
+            service = Service(self._dispatcher, self.queue, self.timetable, self._clock)
             if self._dispatch:
                 store.watch(service.wake)
             service.start()
@@ -160,13 +160,16 @@ class Background:
         with self._lock:
             self._closed = True
             service, self._service = self._service, None
-        if service is not None:
-            service.stop(grace)
-        self.queue.close()
+        if service is None:
+            self.queue.close()
+        else:
+            service.stop(grace, self.queue.close)
 
     def after_fork(self) -> None:
         """In a forked child of the host: the thread is the parent's, and so are its claims."""
         self._lock = threading.Lock()
+        if self._service is not None and self._clock.manual:
+            self._clock.detach(self._service)  # type: ignore[attr-defined]  # only clocks moved by hand have it
         self._service = None
         self.queue.after_fork()
         self.timetable.after_fork()

@@ -10,11 +10,12 @@ from __future__ import annotations
 import sys
 import threading
 import time as _time
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Protocol, cast
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
 __all__ = ["Clock", "ManualClock", "SystemClock", "Timed", "monotonic", "replaced", "wall"]
 
@@ -74,9 +75,32 @@ class Timed(Protocol):
         """
         ...
 
-    def settle(self) -> None:
+    def settle(self) -> object:
         """Do everything that is due by now, and return when it is done."""
         ...
+
+    def check_wait(self, *, idle: bool = False) -> None:
+        """May this thread wait for it, also until it is idle?
+
+        Raises:
+            UsageError: it would wait for this thread.
+        """
+        ...
+
+    @property
+    def done(self) -> int:
+        """How much it has done so far: grows when it does something."""
+        ...
+
+
+_DATES = (-62_135_596_800.0, 253_402_300_800.0)  # the years 1 to 9999
+
+
+def _date(instant: float) -> float:
+    """The same instant, if it is one that can be written as a date."""
+    if not _DATES[0] <= instant < _DATES[1]:
+        raise ValueError(f"a clock stands in the years 1 to 9999, and {instant!r} seconds since 1970 is beyond them")
+    return instant
 
 
 class SystemClock:
@@ -109,12 +133,15 @@ class ManualClock:
 
     Args:
         start: seconds since the epoch at which it stands first; by default the moment it is made.
+
+    Raises:
+        ValueError: that is not in the years 1 to 9999, which is as far as dates go.
     """
 
     manual = True
 
     def __init__(self, start: float | None = None) -> None:
-        self._start = wall() if start is None else float(start)
+        self._start = _date(wall() if start is None else float(start))
         # Kept whole, not as a distance: start + (instant - start) need not be the instant, and then what is due at it
         # would never be. Owned by whoever holds _moving.
         self._now = self._start
@@ -146,13 +173,15 @@ class ManualClock:
         """Move forward, stopping wherever something is due, and return when everything due by then is done.
 
         Raises:
-            ValueError: the sum is negative; a clock that goes back would break every deadline already set.
+            ValueError: the sum is negative; a clock that goes back would break every deadline already set. Or it leads
+                beyond the year 9999.
+            UsageError: called by an inline handler, destination or observer, for which the clock waits.
         """
         step = seconds + 60 * minutes + 3600 * hours + 86400 * days
         if not step >= 0:
             raise ValueError(f"a clock does not go back: asked to advance by {step} s")
-        with self._moving:
-            target = self.now() + step
+        with self._alone():
+            target = _date(self.now() + step)
             self._settle()
             while (due := self._next_due()) is not None and due <= target:
                 self._move_to(due)
@@ -162,8 +191,11 @@ class ManualClock:
         """Move to the next instant at which something is due, and return when it is done.
 
         The instant, seconds since the epoch; None if nothing is to come, and then the clock has not moved.
+
+        Raises:
+            UsageError: as `advance`.
         """
-        with self._moving:
+        with self._alone():
             self._settle()
             due = self._next_due()
             if due is not None:
@@ -174,12 +206,23 @@ class ManualClock:
         """Move on until every event is over: run, retried, or given up, and its records delivered.
 
         Schedules fire where the clock passes them, but it does not go on for their sake: they never end.
+
+        Raises:
+            UsageError: as `advance`.
         """
-        with self._moving:
+        with self._alone():
             self._settle()
             while (due := self._next_due(recurring=False)) is not None:
                 first = self._next_due()
                 self._move_to(due if first is None else min(first, due))
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One mover at a time; and none that the one who moves would wait for."""
+        for timed in self._timed:
+            timed.check_wait(idle=True)
+        with self._moving:
+            yield
 
     def _next_due(self, *, recurring: bool = True) -> float | None:
         times = [timed.next_due(recurring=recurring) for timed in self._timed]
@@ -192,8 +235,14 @@ class ManualClock:
         self._settle()
 
     def _settle(self) -> None:
-        for timed in self._timed:
-            timed.settle()
+        while True:
+            timed = self._timed
+            before = [one.done for one in timed]
+            for one in timed:
+                one.settle()
+            # What one does may give another something to do.
+            if len(timed) < 2 or before == [one.done for one in timed]:
+                return
 
     def __repr__(self) -> str:
         return f"ManualClock(now={self.now():.3f}, advanced={self.elapsed():.3f})"

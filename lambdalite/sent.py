@@ -111,6 +111,8 @@ class SentEvent(Generic[A]):
         return Outcome(event.request_id, self._function.version, failure, event.answer, at, 0.0)
 
     def __repr__(self) -> str:
+        if self._queue.closed:
+            return f"<SentEvent {self._function.name} {self.request_id} of a closed App>"
         found = self._queue.get(self.request_id)
         state = "forgotten" if found is None else f"{found.state.name.lower()}, {found.attempts} attempts"
         return f"<SentEvent {self._function.name} {self.request_id} {state}>"

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lambdalite.engine.next_step import Over
     from lambdalite.model.function import Version
 
-__all__ = ["Record", "Sink", "after_delivery", "record_of", "records", "sink_for"]
+__all__ = ["Record", "Sink", "after_delivery", "attempt", "record_of", "records", "sink_for"]
 
 _SOURCE = "destination:"  # and the event's id: where a record comes from, and an event that was made of one
 
@@ -141,6 +141,15 @@ def sink_for(target: Any, accept: Callable[..., str]) -> Sink:
     if callable(target):
         return _CallableSink(target)
     raise UsageError("the function has no such destination any more: configure one again, or purge the record")
+
+
+def attempt(sink: Sink, record: Record) -> BaseException | None:
+    """Hand a record over; why it was not taken, or None. Whatever a sink raises, `SystemExit` too, is its way to refuse."""
+    try:
+        sink.deliver(record)
+    except BaseException as error:
+        return error
+    return None
 
 
 def records(

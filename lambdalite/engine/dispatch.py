@@ -30,6 +30,7 @@ from lambdalite import limits
 from lambdalite.clock import monotonic
 from lambdalite.engine import deliver, lineage, next_step
 from lambdalite.engine.aside import Aside
+from lambdalite.engine.contained import contained
 from lambdalite.errors import LambdaliteError, ServiceError, ServiceException
 from lambdalite.model.queued import Settlement, State, delivery_lane, invocation_lane
 from lambdalite.observe.events import EventSettled, RecordDelivered
@@ -102,7 +103,7 @@ class Dispatcher:
     ) -> None:
         self._queue, self._functions, self._plan, self._accept = queue, functions, plan, accept
         self._timetable, self._observatory, self._clock = timetable, observatory, clock
-        self._owner, self._claims = owner, claims
+        self.owner, self._claims = owner, claims
         self._parallel = 1 if clock.manual else parallel
         self._lines: dict[str, Line] = {}
         self._desks: dict[str, Aside] = {}  # by lane of records
@@ -115,6 +116,8 @@ class Dispatcher:
         self._stopping = False
         self._asked: list[Question] = []
         self._complained_at = -1e9
+        #: How many events and records it has taken up; other threads read it.
+        self.taken = 0
         #: When there is something to do next by the clock; other threads read it.
         self.next_due: float | None = None
 
@@ -143,7 +146,7 @@ class Dispatcher:
         rooms, limit = self._rooms()
         try:
             claim = await self._aside.call(self._obtain, settled, rooms, limit)
-        except LambdaliteError as error:
+        except Exception as error:  # a Store of somebody else's may raise anything
             self._settled = settled + self._settled  # nothing is lost: they are written when the store can again
             self._asked += asked
             await self._complain(error)
@@ -161,7 +164,7 @@ class Dispatcher:
         now = self._clock.now()
         if self._claims and not self._stopping:
             self._timetable.fire(now)
-        return self._queue.store.turn(settled, rooms, limit, now, self._owner, limits.LEASE_SECONDS)
+        return self._queue.store.turn(settled, rooms, limit, now, self.owner, limits.LEASE_SECONDS)
 
     def _rooms(self) -> tuple[dict[str, int], int]:
         """How many events of which lane may be claimed, and how many together."""
@@ -227,6 +230,7 @@ class Dispatcher:
     # --- events ---------------------------------------------------------------------------------------------------
 
     def _take(self, event: QueuedEvent) -> None:
+        self.taken += 1
         if event.role:
             self._delivering.add(event.lane)
             self._records.append(event)
@@ -282,7 +286,7 @@ class Dispatcher:
         if over is None:
             self._age(event)
             try:
-                result = outcome = await obey(self._plan(version, event))
+                result = outcome = await obey(contained(self._plan(version, event), version, event.request_id))
             except ServiceError as error:
                 result = error
             except Exception as error:  # one of the two service loops: what is wrong with one event ends no other
@@ -339,15 +343,15 @@ class Dispatcher:
         desk = self._desks.get(lane)
         if desk is None:
             desk = self._desks[lane] = Aside(f"lambdalite-{event.role}", self.wake)
-        error: Exception | None = None
+        error: BaseException | None = None
         try:
             version = self._functions().get(event.function)
             sink = deliver.sink_for(getattr(version and version.config, event.role, None), self._accept)
             with anyio.fail_after(limits.DELIVERY_SECONDS):
-                await desk.call(sink.deliver, deliver.record_of(event))
+                error = await desk.call(deliver.attempt, sink, deliver.record_of(event))
         except TimeoutError:
             error = TimeoutError(f"the destination took longer than {limits.DELIVERY_SECONDS:g} s")
-        except Exception as problem:  # whatever a sink raises is its way to refuse
+        except LambdaliteError as problem:  # there is no such sink
             error = problem
         finally:
             self._delivering.discard(lane)
@@ -357,7 +361,7 @@ class Dispatcher:
         self._settled.append(settlement)
         self.wake()
 
-    def _tell_of_delivery(self, event: QueuedEvent, error: Exception | None, *, given_up: bool) -> None:
+    def _tell_of_delivery(self, event: QueuedEvent, error: BaseException | None, *, given_up: bool) -> None:
         request_id = deliver.record_of(event).request_id
         if given_up:
             name = "DeadLetterErrors" if event.role == "dead_letter" else "DestinationDeliveryFailures"
@@ -376,12 +380,12 @@ class Dispatcher:
             await anyio.sleep(limits.LEASE_SECONDS / 3)
             try:
                 await self._aside.call(self._look_after)
-            except LambdaliteError as error:
+            except Exception as error:
                 await self._complain(error)
 
     def _look_after(self) -> None:
         now, store = self._clock.now(), self._queue.store
-        store.renew(self._owner, now, limits.LEASE_SECONDS)
+        store.renew(self.owner, now, limits.LEASE_SECONDS)
         store.prune(now - limits.KEEP_SUCCEEDED, now - limits.KEEP_FAILED)
 
     async def _look_across(self) -> None:
@@ -391,9 +395,7 @@ class Dispatcher:
             await anyio.sleep(_TICK)
             if store.changed():
                 for request_id in self._queue.awaited:
-                    found = store.get(request_id)
-                    if found is None or found.state.final:
-                        self._queue.over(request_id)
+                    self._queue.over(request_id)  # perhaps: who waits looks for himself
                 self.wake()
 
     async def _hand_back(self) -> None:
@@ -401,7 +403,7 @@ class Dispatcher:
         settled, self._settled = self._settled, []
         try:
             self._tell(settled, await self._aside.call(self._obtain, settled, {}, 0))
-            await self._aside.call(self._queue.store.hand_back, self._owner)
+            await self._aside.call(self._queue.store.hand_back, self.owner)
         except LambdaliteError as error:
             _print(f"what was claimed could not be handed back, and comes back when its lease ends: {error}")
         for question in self._asked:
@@ -452,5 +454,9 @@ def _failure(result: Any) -> str:
 
 
 def _print(text: str) -> None:
-    if sys.stderr is not None:
+    if sys.stderr is None:
+        return
+    try:
         sys.stderr.write(f"lambdalite: {text}\n")
+    except (OSError, ValueError):  # a pipe that nobody reads any more, or closed: nobody is there to be told
+        return

@@ -31,11 +31,10 @@ __all__ = ["Queue", "Waiter"]
 class Waiter:
     """Somebody who waits until an event is over."""
 
-    __slots__ = ("event", "stuck", "turn")
+    __slots__ = ("stuck", "turn")
 
     def __init__(self, deadline: float | None) -> None:
         self.turn = Turn(deadline)
-        self.event: QueuedEvent | None = None
         self.stuck = False  # nothing will happen until somebody moves the clock
 
 
@@ -58,6 +57,9 @@ class Queue:
         self._waiters: dict[str, list[Waiter]] = {}
         #: How to make the service look at the waiters again; set while it runs.
         self.poke: Callable[[], None] | None = None
+        #: Raises if this thread is one that the service waits for; set while it runs.
+        self.check_wait: Callable[[], None] | None = None
+        self._closed = False
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -66,12 +68,16 @@ class Queue:
         """Where events are kept; opened on first need.
 
         Raises:
-            UsageError: the file is no store of ours, or newer, or damaged; it is left as it is.
+            UsageError: the file is no store of ours, or newer, or damaged; it is left as it is. Or the App is closed.
         """
         found = self._store
         if found is None:
             with self._lock:
                 found = self._store
+                if self._closed:
+                    raise UsageError(
+                        "this App is closed: make a new one, or keep it open with `with app:` around its use"
+                    )
                 if found is None:
                     found = self._store = self._open_store()
         return found
@@ -80,6 +86,11 @@ class Queue:
     def opened(self) -> bool:
         """Has there been need of a store yet?"""
         return self._store is not None
+
+    @property
+    def closed(self) -> bool:
+        """Is it over?"""
+        return self._closed
 
     def accept(
         self,
@@ -168,7 +179,8 @@ class Queue:
             The event, or None if the time is up.
 
         Raises:
-            UsageError: it is not known; or nothing will happen to it until somebody moves the clock.
+            UsageError: it is not known; or nothing will happen to it until somebody moves the clock, or the App, which
+                has been closed, or this thread is let go on.
         """
         waiter = Waiter(None if timeout is None else monotonic() + timeout)
         with self._lock:
@@ -176,11 +188,15 @@ class Queue:
         try:
             self._start()
             while True:
-                event = waiter.event or self.get(request_id)
+                if self._closed:
+                    raise UsageError(f"the App was closed before event {request_id} was over")
+                event = self.get(request_id)
                 if event is None:
                     raise UsageError(f"there is no event {request_id} in this store (any more)")
                 if event.state.final:
                     return event
+                if self.check_wait is not None:
+                    self.check_wait()
                 if waiter.stuck:
                     raise UsageError(_stuck(event, self._clock.now()))
                 if waiter.turn.deadline is not None and monotonic() >= waiter.turn.deadline:
@@ -275,7 +291,10 @@ class Queue:
 
     def purge(self, *, function: str | None = None, state: State | None = None) -> int:
         """Forget events that are not running: of one function, of one state, or all; how many."""
-        return self.store.purge(function=function, state=state)
+        done = self.store.purge(function=function, state=state)
+        for request_id in self.awaited:
+            self.over(request_id)  # perhaps: who waits looks for himself
+        return done
 
     def _known(self, request_id: str) -> None:
         if not isinstance(request_id, str):
@@ -296,8 +315,10 @@ class Queue:
     def close(self) -> None:
         """Let go of the store; who waits is told."""
         with self._lock:
-            store, self._store = self._store, None
-        self.idle(self.waiters())
+            store, self._store, self._closed = self._store, None, True
+        self.poke = self.check_wait = None
+        for waiter in self.waiters():
+            waiter.turn.give()
         if store is not None:
             store.close()
 
@@ -305,7 +326,7 @@ class Queue:
         """In a forked child of the host: locks and waiters were the parent's; the store opens anew."""
         self._lock = threading.Lock()
         self._waiters = {}
-        self.poke = None
+        self.poke = self.check_wait = None
         store: Any = self._store
         if store is not None:
             store.after_fork()

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import threading
+from contextvars import ContextVar
 from typing import TYPE_CHECKING
 
 import anyio
 
 from lambdalite.clock import monotonic
 from lambdalite.engine.dispatch import Question
-from lambdalite.errors import UsageError
+from lambdalite.errors import LambdaliteError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,6 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["Service"]
 
 
+_PAUSE = 1.0  # O: seconds before it starts again after a failure
+_SERVICE: ContextVar[Service | None] = ContextVar("lambdalite_service", default=None)  # on whose loop this runs
+
+
 class _Loop(asyncio.SelectorEventLoop):
     """An event loop on a clock that nobody freezes: freezegun replaces `time.monotonic`, and every timeout would hang."""
 
@@ -31,21 +37,24 @@ class _Loop(asyncio.SelectorEventLoop):
 
 
 class Service:
-    """A daemon thread with an event loop in it, running one `Dispatcher`. A `Timed` for a clock that is moved by hand.
+    """A daemon thread with an event loop in it, running a `Dispatcher`. A `Timed` for a clock that is moved by hand.
 
     Args:
-        dispatcher: what it runs.
+        make: a new Dispatcher: the first one, and another should one ever fail, which none is meant to.
         queue: told to wake it.
         timetable: what recurs.
         clock: the App's.
     """
 
-    def __init__(self, dispatcher: Dispatcher, queue: Queue, timetable: Timetable, clock: Clock) -> None:
-        self._dispatcher, self._queue, self._timetable, self._clock = dispatcher, queue, timetable, clock
+    def __init__(self, make: Callable[[], Dispatcher], queue: Queue, timetable: Timetable, clock: Clock) -> None:
+        self._make, self._queue, self._timetable, self._clock = make, queue, timetable, clock
+        self._dispatcher = make()  # owned by the thread once it runs
         self._grace = 0.0
+        self._stopped = threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None  # set by the thread before _ready
         self._ready = threading.Event()
         self._waking = False  # a wake-up is on its way: there is no need of a second one
+        self._then: Callable[[], None] | None = None
         self._thread = threading.Thread(target=self._run, name="lambdalite-service", daemon=True)
 
     def start(self) -> None:
@@ -56,22 +65,66 @@ class Service:
         """
         self._thread.start()
         self._ready.wait()
-        self._queue.poke = self.wake
+        self._queue.poke, self._queue.check_wait = self.wake, self.check_wait
         if self._clock.manual:
             self._clock.attach(self)  # type: ignore[attr-defined]  # only clocks moved by hand have it
 
     def _run(self) -> None:
-        anyio.run(self._main, backend="asyncio", backend_options={"loop_factory": _Loop})
+        _SERVICE.set(self)
+        while True:
+            try:
+                anyio.run(self._main, backend="asyncio", backend_options={"loop_factory": _Loop})
+            except BaseException as error:
+                # Nothing that is known leads here. If something does, senders still count on their events being run.
+                _report(error)
+                if not self._stopped.wait(_PAUSE):
+                    self._begin_again()
+                    continue
+            break
+        if self._then is not None:
+            self._then()
+
+    def _begin_again(self) -> None:
+        failed, self._dispatcher = self._dispatcher, self._make()
+        try:
+            self._queue.store.hand_back(failed.owner)
+        except LambdaliteError as error:
+            _report(error)  # then it comes back when its lease ends
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._waking = False
         self._ready.set()
+        if self._stopped.is_set():
+            self._dispatcher.stop()
         await self._dispatcher.run(lambda: self._grace)
 
     @property
+    def done(self) -> int:
+        """How many events and records it has taken up so far."""
+        return self._dispatcher.taken
+
+    @property
     def inside(self) -> bool:
-        """Is this its own thread?"""
-        return threading.current_thread() is self._thread
+        """Does this run on its loop, as inline handlers and observers do, or in a thread that such a one waits for?"""
+        return threading.current_thread() is self._thread or _SERVICE.get() is self
+
+    def check_wait(self, *, idle: bool = False) -> None:
+        """May this thread wait for the service to do something?
+
+        Args:
+            idle: it would wait until nothing is under way.
+
+        Raises:
+            UsageError: it is one that the service waits for.
+        """
+        # In order of due time means one after the other: with a clock moved by hand a destination holds up everything.
+        one_by_one = idle or self._clock.manual
+        if self.inside or (one_by_one and threading.current_thread().name.startswith("lambdalite-")):
+            raise UsageError(
+                "an inline handler, destination or observer of this App cannot wait for its events, nor move its clock:"
+                " the App waits for it. Send, and return"
+            )
 
     def wake(self) -> None:
         """There may be something to do. From any thread."""
@@ -106,14 +159,16 @@ class Service:
             UsageError: called by something that it would have to wait for.
             ServiceException: the store cannot be written.
         """
-        if self.inside or threading.current_thread().name.startswith("lambdalite-"):
-            raise UsageError(
-                "a destination or observer of this App cannot wait for the App to be idle, nor move its clock"
-            )
+        self.check_wait(idle=True)
         question = Question()
-        self._call(self._dispatcher.ask, question)
         deadline = None if timeout is None else monotonic() + timeout
-        while not question.event.wait(_left(deadline)):
+        asked = None
+        while True:
+            if asked is not self._loop:  # the first, or one that came after a failed one
+                asked = self._loop
+                self._call(self._dispatcher.ask, question)
+            if question.event.wait(_left(deadline)):
+                break
             if deadline is not None and monotonic() >= deadline:
                 return False
             if not self._thread.is_alive():
@@ -124,16 +179,36 @@ class Service:
 
     # --- end ------------------------------------------------------------------------------------------------------
 
-    def stop(self, grace: float = 0.0) -> None:
-        """Claim nothing more, let what is under way finish for ``grace`` seconds, hand back the rest; return when done."""
+    def stop(self, grace: float, then: Callable[[], None]) -> None:
+        """Claim nothing more, let what is under way finish for ``grace`` seconds, hand back the rest, and call ``then``.
+
+        Returns when that is done; called on the loop, by an inline handler or an observer, it returns at once.
+        """
         self._grace = grace
+        self._stopped.set()
         if self._clock.manual:
             self._clock.detach(self)  # type: ignore[attr-defined]
         self._queue.poke = None
+        inside = self.inside
+        if inside:
+            self._then = then
         self._call(self._dispatcher.stop)
-        if not self.inside:
+        if not inside:
             self._thread.join()
+            then()
 
 
 def _left(deadline: float | None) -> float:
     return 1.0 if deadline is None else min(max(deadline - monotonic(), 0.0), 1.0)
+
+
+def _report(error: BaseException) -> None:
+    import traceback
+
+    if sys.stderr is None:
+        return
+    story = "".join(traceback.format_exception(error))
+    try:
+        sys.stderr.write(f"lambdalite: the queue's thread failed, and starts again; please report this:\n{story}")
+    except (OSError, ValueError):  # a pipe that nobody reads any more, or closed: nobody is there to be told
+        return

@@ -7,6 +7,7 @@ is reported on stderr the first time, counted every time, and called again: it n
 from __future__ import annotations
 
 import sys
+import threading
 from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 if TYPE_CHECKING:
@@ -145,10 +146,13 @@ class Listeners:
         for callback in self.active:
             try:
                 callback(*what)
-            except Exception as error:
+            except BaseException as error:
+                # In the main thread Ctrl-C may have hit it. In any other it can only mean to end a thread that is ours.
+                if not isinstance(error, Exception) and threading.current_thread() is threading.main_thread():
+                    raise
                 self._failed(callback, error)
 
-    def _failed(self, callback: Callable[..., object], error: Exception) -> None:
+    def _failed(self, callback: Callable[..., object], error: BaseException) -> None:
         name = getattr(callback, "__qualname__", None) or type(callback).__qualname__
         self.failures[name] = self.failures.get(name, 0) + 1
         if id(callback) in self._reported or sys.stderr is None:
@@ -157,10 +161,14 @@ class Listeners:
         import traceback
 
         story = "".join(traceback.format_exception(error))
-        sys.stderr.write(
+        told = (
             f"lambdalite: the observer {name} raised {type(error).__name__}; the invocation is unharmed. "
             f"It stays, later failures are only counted: mend or remove it.\n{story}"
         )
+        try:
+            sys.stderr.write(told)
+        except (OSError, ValueError):  # a pipe that nobody reads any more, or closed: nobody is there to be told
+            return
 
 
 class Observers(Listeners):
