@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import stat
@@ -54,13 +55,29 @@ def prepare(path: str, durability: str) -> None:
     """
     _look_at(path)
     try:
-        connection = connect(path, durability, make=True)
-        try:
-            _bring_up(connection, path)
-        finally:
-            connection.close()
+        if not os.path.exists(path):
+            _make(path, durability)
+        _bring_up(path, path, durability)
     except sqlite3.Error as error:
         _refuse_error(path, error)
+
+
+def _make(path: str, durability: str) -> None:
+    """Make a new file, whole from the moment it has its name: somebody else may be looking."""
+    new = f"{path}.{os.urandom(6).hex()}.new"
+    try:
+        _bring_up(new, path, durability)
+        with contextlib.suppress(OSError):  # somebody was quicker; or no hard links here: then it is made in place
+            os.link(new, path)
+    finally:
+        for name in (new, f"{new}-journal", f"{new}-wal", f"{new}-shm"):
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(name)
+    directory = os.open(os.path.dirname(path) or ".", os.O_RDONLY)
+    try:
+        os.fsync(directory)  # or a power cut might leave a file without a name
+    finally:
+        os.close(directory)
 
 
 def build(connection: sqlite3.Connection) -> int:
@@ -83,10 +100,19 @@ def build(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def _bring_up(connection: sqlite3.Connection, path: str) -> None:
-    version = build(connection)
-    if version > schema.VERSION:
-        _refuse_newer(path, version)
+def _bring_up(file: str, name: str, durability: str) -> None:
+    """Make or migrate a file; ``name`` is what messages call it."""
+    connection = connect(file, durability, make=True)
+    try:
+        version = build(connection)
+        if version > schema.VERSION:
+            _refuse_newer(name, version)
+        _use_log(connection, name)
+    finally:
+        connection.close()
+
+
+def _use_log(connection: sqlite3.Connection, path: str) -> None:
     for _ in range(100):  # another process may be doing the same; each try waits for it
         try:
             if connection.execute("PRAGMA journal_mode = WAL").fetchone()[0] == "wal":
@@ -116,7 +142,22 @@ def _look_at(path: str) -> None:
     if not os.access(path, os.W_OK) or not os.access(parent, os.W_OK):
         raise UsageError(f"store {path}: it can only be read. Make the file and its directory writable")
     if found.st_size:
-        _look_into(path, found.st_size)
+        _look_until_still(path, found)
+
+
+def _look_until_still(path: str, found: os.stat_result) -> None:
+    """What is being written while we look says nothing: look again."""
+    for _ in range(10):
+        try:
+            _look_into(path, found.st_size)
+        except UsageError:
+            now = os.stat(path)
+            if (now.st_mtime_ns, now.st_size) == (found.st_mtime_ns, found.st_size):
+                raise
+            found = now
+        else:
+            return
+    _look_into(path, found.st_size)
 
 
 def _look_into(path: str, size: int) -> None:
