@@ -230,12 +230,12 @@ def regroup(connection: sqlite3.Connection, groups: Iterable[tuple[int, str]]) -
     for key in groups:
         rows = connection.execute(
             "SELECT state, seq FROM (SELECT state, seq, rank, due FROM events INDEXED BY grouped"
-            " WHERE lane = ?1 AND grp = ?2 AND state = 3 LIMIT 1)"
+            " WHERE lane = ? AND grp = ? AND state = 3 LIMIT 1)"
             " UNION ALL SELECT * FROM (SELECT state, seq FROM events INDEXED BY grouped"
-            " WHERE lane = ?1 AND grp = ?2 AND state = 0 ORDER BY rank, due, seq LIMIT 1)"
+            " WHERE lane = ? AND grp = ? AND state = 0 ORDER BY rank, due, seq LIMIT 1)"
             " UNION ALL SELECT * FROM (SELECT state, seq FROM events INDEXED BY grouped"
-            " WHERE lane = ?1 AND grp = ?2 AND state = 2 ORDER BY rank, due, seq LIMIT 1)",
-            key,
+            " WHERE lane = ? AND grp = ? AND state = 2 ORDER BY rank, due, seq LIMIT 1)",
+            (*key, *key, *key),
         ).fetchall()
         first = _first(connection, rows)
         connection.execute(
