@@ -13,12 +13,15 @@ from lambdalite.app import App
 from lambdalite.cli.target import find
 from lambdalite.errors import LambdaliteError, UsageError
 from lambdalite.observe import Tail
+from lambdalite.schedules import describe
 
 if TYPE_CHECKING:
     import argparse
+    from collections.abc import Iterator
 
 __all__ = ["run"]
 
+_LISTED = 12  # schedules named at the start
 _EVERY = 1.0  # seconds between looks at the counts; only the status line waits for it
 
 
@@ -33,6 +36,8 @@ def run(options: argparse.Namespace) -> int:
     if not options.quiet:
         app.logs.follow(Tail(status))  # type: ignore[arg-type]  # all that it needs of a stream
     status.say(f"lambdalite: serving {_what(app)}; Ctrl-C to stop")
+    for text in _schedules(app):
+        status.say(text)
     with status:
         app.run_forever(grace=options.grace)
     status.say("lambdalite: stopped")
@@ -69,6 +74,22 @@ def _what(app: App) -> str:
         text += f", {schedules} schedule{'s' if schedules != 1 else ''}"
     where = app.store_path
     return f"{text}, {'events in memory' if where is None else f'store {where}'}"
+
+
+def _schedules(app: App) -> Iterator[str]:
+    """What fires when, the first dozen."""
+    now = app.clock.now()
+    for entry in app.schedules[:_LISTED]:
+        coming = entry.upcoming(1, after=now if entry.last is None else entry.last)
+        when = f"next {_local(coming[0])}" if coming else "never again"
+        meant = describe(entry.schedule.expression, entry.schedule.timezone)
+        yield f"lambdalite: {entry.function} {meant}; {when}"
+    if len(app.schedules) > _LISTED:
+        yield f"lambdalite: … and {len(app.schedules) - _LISTED} more schedules"
+
+
+def _local(at: float) -> str:
+    return f"{dt.datetime.fromtimestamp(at).astimezone():%Y-%m-%d %H:%M:%S}"
 
 
 class Status:

@@ -106,6 +106,7 @@ def test_run_serves_what_others_have_sent_and_stops_on_sigterm(here: pathlib.Pat
 
         assert 0 == host.wait(30)
     assert "lambdalite: serving 3 functions, 1 schedule, store jobs.db; Ctrl-C to stop" == said[0]
+    assert re.fullmatch(r"lambdalite: greet every hour; next \d{4}-\d\d-\d\d \d\d:\d\d:\d\d", said[1])
     assert "greet | greeting 7" in said
     assert '"answer": 7' in queue(here, "peek", request_id, "--json").stdout
 

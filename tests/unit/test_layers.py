@@ -60,7 +60,7 @@ MAY_IMPORT = {
     "demo": set(),
     "testing": {"clock"},
     "pytest_plugin": {"app", "clock", "errors", "observe", "workers"},
-    "cli": LEAVES | {"__init__", "app", "demo", "enforcement", "functions", "model", "observe", "store"},
+    "cli": LEAVES | {"__init__", "app", "demo", "enforcement", "functions", "model", "observe", "schedules", "store"},
     "__main__": {"cli"},
     "__init__": {"runtime"},
 }
