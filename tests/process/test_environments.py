@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -250,11 +251,16 @@ def test_template_killed_again_while_it_starts_is_replaced(app: App, tmp_path: P
 
 
 def kill_all(zygote: psutil.Process) -> None:
-    """End every template and environment, and wait until they are gone."""
-    family = zygote.children(recursive=True)
-    for process in family:
-        process.kill()
-    assert until(lambda: not any(alive(process) for process in family))
+    """End every template and environment, a spare that is only being forked too, and wait until they are gone."""
+
+    def gone() -> bool:
+        family = zygote.children(recursive=True)
+        for process in family:
+            with contextlib.suppress(psutil.NoSuchProcess):  # it went with its template
+                process.kill()
+        return not family
+
+    assert until(gone)
 
 
 def test_stopped_template_holds_nobody_up(app: App) -> None:
