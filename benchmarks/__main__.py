@@ -1,6 +1,7 @@
 """``python -m benchmarks``: run them all and print one table of ratios. See README.md beside this file."""
 
 import argparse
+import contextlib
 import json
 import os
 import platform
@@ -28,16 +29,16 @@ def _suite(suite, *, quick):
             rows.name,
             *(["--quick"] if quick else []),
         ]
-        # A session of its own, so that a suite that hangs takes its pools' processes with it.
+        # A session of its own, so that its pools' processes go with it, however it ends.
         started = subprocess.Popen(command, stdin=subprocess.DEVNULL, start_new_session=True)
         try:
             status = started.wait(LONGEST)
-        except (subprocess.TimeoutExpired, KeyboardInterrupt) as error:
-            os.killpg(started.pid, signal.SIGKILL)
-            started.wait()
-            if isinstance(error, KeyboardInterrupt):
-                raise
+        except subprocess.TimeoutExpired:
             return [(f"suite {suite}", f"did not finish within {LONGEST} s", "", "", "", "", "NO")]
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(started.pid, signal.SIGKILL)
+            started.wait()
         if status:
             return [(f"suite {suite}", f"ended with status {status}", "", "", "", "", "NO")]
         return json.loads(Path(rows.name).read_text())
@@ -50,6 +51,7 @@ def main():
     parser.add_argument("--output", metavar="FILE", help="write the table there as well, as Markdown")
     parser.add_argument("--rows", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # through the `finally`s, so that nothing is left behind
     if os.environ.pop("PYTHONDONTWRITEBYTECODE", None):
         import compileall
 
