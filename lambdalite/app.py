@@ -189,6 +189,7 @@ class App(Serving):
             raise
         made: Function[Any, Any] = Function(self, version)
         self._functions[config.name] = made
+        self._background.wake()  # its events may be waiting in the store
         return made
 
     def _next(self) -> int:
@@ -225,6 +226,7 @@ class App(Serving):
         self._registry.replace(version)
         made.rebind(version)
         self._capacity.retire(before)
+        self._background.wake()  # there may be room for more of its events
         return made
 
     def remove(self, function: Function[Any, Any] | str) -> None:

@@ -53,9 +53,10 @@ class Background:
         observatory: Observatory,
         names: tuple[str, str],
     ) -> None:
-        self._where, self._durability, self._dispatch, self._parallel = store, durability, dispatch, parallel
+        self._where, self._named = _place(store), store
+        self._durability, self._dispatch, self._parallel = durability, dispatch, parallel
         self._functions, self._plan, self._clock, self._observatory = functions, plan, clock, observatory
-        self.queue = Queue(self._open, clock, observatory, self.ensure)
+        self.queue = Queue(self._open, clock, observatory, self._serve)
         self.timetable = Timetable(self.queue, functions, *names)
         self._lock = threading.Lock()  # guards everything below
         self._service: Service | None = None
@@ -75,12 +76,12 @@ class Background:
         """
         if self.queue.opened:
             raise UsageError("this App has used its store already: choose another one before anything is sent")
-        self._where = path
+        self._where, self._named = _place(path), path
 
     @property
     def path(self) -> str | None:
-        """The store's file, if it is one."""
-        return os.fspath(self._where) if isinstance(self._where, (str, os.PathLike)) else None
+        """The store's file, if it is one, as it was named."""
+        return os.fspath(self._named) if isinstance(self._named, (str, os.PathLike)) else None
 
     # --- the service ----------------------------------------------------------------------------------------------
 
@@ -113,6 +114,14 @@ class Background:
                 store.watch(service.wake)
             service.start()
             self._service = service
+
+    def _serve(self) -> None:
+        """`ensure`, for what is stored already: if the App is closed meanwhile, it stays for who comes next."""
+        try:
+            self.ensure()
+        except UsageError:
+            if not self._closed:
+                raise
 
     def _dispatcher(self) -> Any:
         import uuid
@@ -173,3 +182,19 @@ class Background:
         self._service = None
         self.queue.after_fork()
         self.timetable.after_fork()
+
+
+def _place(store: Any) -> str | Store | None:
+    """A store as it was given, but a path from the root on: it means what it means now, wherever the process goes.
+
+    Raises:
+        UsageError: nothing that could be one.
+    """
+    if store is None or hasattr(store, "turn"):
+        return store  # type: ignore[no-any-return]  # a Store
+    if not isinstance(store, (str, os.PathLike)):
+        raise UsageError(f"store takes the path of a file, a Store, or None for memory, not {store!r}")
+    path = os.fsdecode(store)
+    if path == ":memory:" or path.startswith("file:") or "\0" in path:
+        raise UsageError(f"store takes the path of a file, not {path!r}: leave it out to keep events in memory")
+    return os.path.abspath(path)

@@ -212,7 +212,8 @@ class Function(Generic[E, A]):
             trace_id: as for `run`.
 
         Raises:
-            ServiceError: the request was refused: too large, not JSON, or the store cannot take it.
+            ServiceError: the request was refused: too large, not JSON, an id that another function's event has, or the
+                store cannot take it.
             UsageError: the App is closed.
         """
         from lambdalite import sent

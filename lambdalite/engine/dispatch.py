@@ -212,6 +212,8 @@ class Dispatcher:
         for question in self._asked:
             question.answer(error)
         self._asked = []
+        for request_id in self._queue.awaited:
+            self._queue.over(request_id)  # perhaps it cannot be read either: who waits looks for himself
         if monotonic() - self._complained_at > 60:  # a disk that stays full fills no terminal
             self._complained_at = monotonic()
             _print(f"the store cannot be written, events wait and nothing is lost: {error}")

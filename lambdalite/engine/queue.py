@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambdalite import limits, names
 from lambdalite.clock import monotonic
-from lambdalite.errors import RequestTooLarge, UsageError
+from lambdalite.errors import RequestTooLarge, ResourceConflict, UsageError
 from lambdalite.model.queued import QueuedEvent, invocation_lane
 from lambdalite.observe.events import EventAccepted
 from lambdalite.workers.waiting import Turn
@@ -126,6 +126,7 @@ class Queue:
 
         Raises:
             RequestTooLarge: over 1 MiB.
+            ResourceConflict: the id is that of an event for another function.
             ServiceException: the store cannot take it.
         """
         if len(payload) > limits.EVENT_BYTES:
@@ -152,8 +153,18 @@ class Queue:
         )
         if self.store.put((event,)):
             self.accepted((event,))
+        else:
+            self._check_taken(event)
         self._start()
         return event.request_id
+
+    def _check_taken(self, event: QueuedEvent) -> None:
+        found = self.get(event.request_id)
+        if found is not None and found.function != event.function:
+            raise ResourceConflict(
+                f"request_id {event.request_id} is taken by an event for {found.function}, so nothing was sent to"
+                f" {event.function}: give it an id of its own"
+            )
 
     def accepted(self, events: Iterable[QueuedEvent]) -> None:
         """Count events that have just been stored."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lambdalite import App, ManualClock, UsageError
+from lambdalite import App, ManualClock, ResourceConflict, ServiceException, UsageError
 from lambdalite.engine import dispatch
 
 if TYPE_CHECKING:
@@ -276,3 +276,79 @@ def test_app_may_be_closed_from_everywhere(place: str) -> None:
             thread.join(10)
 
     assert (True, False) == (app.closed, queue.opened)
+
+
+# --- stores -------------------------------------------------------------------------------------------------------
+
+
+def test_event_that_is_stored_while_the_app_closes_was_sent(tmp_path: pathlib.Path) -> None:
+    """`send` does not raise for what is safe: who would send it again would have it run twice."""
+    app = App(isolation="inline", store=tmp_path / "jobs.db", dispatch=False)
+    app.observe(lambda event: app.close() if type(event).__name__ == "EventAccepted" else None)
+    sent = app.function(echo).send(1)
+
+    assert app.closed
+    with App(isolation="inline", store=tmp_path / "jobs.db") as after:
+        after.function(echo)
+        assert 1 == after.sent(sent.request_id).result(10)
+
+
+def test_id_of_another_function_s_event_is_refused(app: App) -> None:
+    """Else the second event would be dropped without a word."""
+    app.function(echo, name="one").send(1, request_id="order-7")
+    two = app.function(echo, name="two")
+    with pytest.raises(ResourceConflict, match="order-7 is taken by an event for one"):
+        two.send(2, request_id="order-7")
+
+
+def test_relative_store_stays_where_it_was_named(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that changes its directory before the first event, as daemons do, keeps its store."""
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with App(isolation="inline", store="jobs.db") as app:
+        monkeypatch.chdir(tmp_path / "elsewhere")
+        app.function(echo).send(1).result(10)
+
+    assert (True, False) == ((tmp_path / "jobs.db").exists(), (tmp_path / "elsewhere" / "jobs.db").exists())
+
+
+@pytest.mark.parametrize("store", [5, b"jobs.db", ":memory:", "file:jobs.db?mode=memory", "a\0b", object()], ids=repr)
+def test_what_is_no_store_is_refused_where_it_is_given(store: Any) -> None:
+    """Not by the first event, and not by making a file of that name."""
+    with pytest.raises(UsageError, match="store takes the path of a file"):
+        App(store=store)
+
+
+def test_who_waits_hears_that_the_store_is_gone(tmp_path: pathlib.Path) -> None:
+    """Nobody waits for ever for an event that nobody has any longer."""
+    told: list[str] = []
+    with App(isolation="inline", store=tmp_path / "jobs.db") as app:
+        made = app.function(echo)
+        sent = made.send(1, delay=1000)
+
+        def wait() -> None:
+            try:
+                sent.wait()
+            except ServiceException as error:
+                told.append(str(error))
+
+        thread = threading.Thread(target=wait, daemon=True)
+        thread.start()
+        wait_until_awaited(app)
+        (tmp_path / "jobs.db").unlink()
+        with pytest.raises(ServiceException):
+            app.drain(10)
+        thread.join(10)
+
+    assert 1 == len(told)
+    assert "was deleted" in told[0]
+
+
+def test_function_that_is_made_later_takes_the_events_that_wait_for_it(tmp_path: pathlib.Path) -> None:
+    """Though the App serves already, and nothing else happens."""
+    with App(isolation="inline", store=tmp_path / "jobs.db", dispatch=False) as first:
+        request_id = first.function(echo).send(1).request_id
+    with App(isolation="inline", store=tmp_path / "jobs.db") as app:
+        assert app.drain(10)
+        app.function(echo)
+        assert 1 == app.sent(request_id).result(10)
