@@ -261,7 +261,7 @@ class Guardian:
         self.confirming += took
         one.confirm_due = now + watch.CONFIRM_SHARE * took
         one.report_due = max(one.confirm_due, now + watch.CONFIRM_INTERVAL)
-        if size <= one.limit:
+        if size <= one.limit or one.settled:  # below a template only the largest is ended: the others go on, and so does it
             wake.send(halted, signal.SIGCONT)
         return size
 

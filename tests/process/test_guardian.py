@@ -16,7 +16,10 @@ from conftest import alive, environments, until
 
 import lambdalite
 from lambdalite import App, Failure
+from lambdalite.clock import monotonic
 from lambdalite.runtime import cpu, frames, watch
+from lambdalite.runtime.board import Board
+from lambdalite.runtime.guardian import Guardian
 from lambdalite.workers import launch
 
 if TYPE_CHECKING:
@@ -259,6 +262,42 @@ def test_short_programs_are_within_the_cpu_share(monkeypatch: pytest.MonkeyPatch
 
     # 1.5 s times the share, what may be saved up for a burst, and a few ticks
     assert used < 1.5 * 512 / 1769 * 1.1 + 0.1 * 512 / 1769 + 0.03
+
+
+class Eyes(Guardian):
+    """What a guardian needs to look at one process."""
+
+    def __init__(self) -> None:
+        self.samples, self.confirming, self.pids, self.board = 0, 0.0, {}, Board.create(2)
+
+
+@pytest.fixture
+def family() -> Iterator[list[psutil.Process]]:
+    """A process, then its two children."""
+    program = "import subprocess as s; [one.wait() for one in [s.Popen(['/bin/sleep', '60']) for _ in range(2)]]"
+    with subprocess.Popen([sys.executable, "-S", "-c", program]) as parent:
+        root = psutil.Process(parent.pid)
+        assert until(lambda: len(root.children()) == 2)
+        processes = [root, *root.children()]
+        yield processes
+        for process in filter(alive, processes):
+            process.kill()
+
+
+def test_what_is_spared_below_a_template_goes_on(monkeypatch: pytest.MonkeyPatch, family: list[psutil.Process]) -> None:
+    """Too large together, they are stopped to be read; one is ended, and the template must not stay stopped."""
+    hello = {"slot": 1, "generation": 1, "role": "template", "memory_bytes": 128 * MIB}
+    template = watch.Watched(family[0].pid, hello)
+    template.settled = True
+    monkeypatch.setattr(watch, "resident", lambda _statm: 60 * MIB)
+    monkeypatch.setattr(watch, "resident_of", lambda _pid: 60 * MIB)
+    monkeypatch.setattr(watch, "shared_once", lambda *_tree: 150 * MIB)
+
+    Eyes().measure(template, monotonic(), forked=True, busy=False)
+    template.close()
+
+    assert until(lambda: [True, False, True] == [alive(process) for process in family])
+    assert until(lambda: not any(watch.stopped(process.pid) for process in family if alive(process)))
 
 
 def test_release_reaches_all_that_were_stopped(monkeypatch: pytest.MonkeyPatch) -> None:
