@@ -3,12 +3,13 @@
 import os
 import sys
 
-import lambdalite
 from django.conf import settings
 from django.core.wsgi import get_wsgi_application
 from django.db import transaction
 from django.http import Http404, JsonResponse
 from django.urls import path
+
+import lambdalite
 
 settings.configure(
     SECRET_KEY="of-the-recipe",

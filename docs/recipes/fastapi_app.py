@@ -5,8 +5,9 @@ import os
 from contextlib import asynccontextmanager
 
 import anyio
-import lambdalite
 from fastapi import FastAPI, HTTPException
+
+import lambdalite
 
 jobs = lambdalite.App(store=os.environ.get("JOBS_DB", "jobs.db"))
 

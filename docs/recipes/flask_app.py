@@ -2,8 +2,9 @@
 
 import os
 
-import lambdalite
 from flask import Flask, abort
+
+import lambdalite
 
 # Made before gunicorn forks, or after: each worker opens the store for itself. Whoever has room runs an event, once.
 jobs = lambdalite.App(store=os.environ.get("JOBS_DB", "jobs.db"))
