@@ -73,6 +73,7 @@ def main() -> None:
         sys.excepthook(*sys.exc_info())
     finally:
         guardian.end()
+        sandbox.forget_dead()
         os._exit(status)
 
 
@@ -261,7 +262,7 @@ class Guardian:
         self.confirming += took
         one.confirm_due = now + watch.CONFIRM_SHARE * took
         one.report_due = max(one.confirm_due, now + watch.CONFIRM_INTERVAL)
-        if size <= one.limit or one.settled:  # below a template only the largest is ended: the others go on, and so does it
+        if size <= one.limit or one.settled:  # of what is below a template only the largest is ended: the rest goes on
             wake.send(halted, signal.SIGCONT)
         return size
 

@@ -29,6 +29,7 @@ __all__ = [
     "enter_template",
     "forget",
     "forget_all",
+    "forget_dead",
     "fork_zygote",
     "prepare",
     "sweep",
@@ -258,6 +259,14 @@ def forget_all(plan: Plan) -> None:
         from lambdalite.runtime import private
 
         private.remove_all(plan.root, plan.token)
+
+
+def forget_dead() -> None:
+    """In the guardian, when all are dead: private directories of those that were killed before they could remove them."""
+    if not place.mounts:
+        from lambdalite.runtime import private
+
+        private.remove_stale(os.environ.get("TMPDIR", "/tmp"))
 
 
 def _entry(enforced: bool, how: str, detail: str = "") -> dict[str, Any]:

@@ -325,6 +325,27 @@ def test_notebook_cell_that_runs_again_redefines_its_function(tmp_path: Path) ->
     assert (b"1 1\n2 1\n2 1\n", b"") == (told.stdout, told.stderr)
 
 
+TIDY = """
+import os, sys
+sys.path.insert(0, {here!r})
+import lambdalite, shop
+with lambdalite.App() as app:
+    print(app.function(shop.echo).invoke(7), app.function(shop.count, reuse=True).invoke()[0])
+print(os.listdir(os.environ["TMPDIR"]))
+"""
+
+
+def test_closed_app_leaves_no_directories(tmp_path: Path) -> None:
+    """Without mount namespaces environments have directories of their own in TMPDIR: gone when `close` returns."""
+    code = TIDY.format(here=str(Path(__file__).parent))
+    environment = {**os.environ, "LAMBDALITE_NAMESPACES": "off", "TMPDIR": str(tmp_path)}
+
+    command = [sys.executable, "-c", code]
+    told = subprocess.run(command, env=environment, capture_output=True, timeout=50, check=False)
+
+    assert (b"7 1\n[]\n", b"") == (told.stdout, told.stderr)
+
+
 HOST = """
 import os, sys, threading, time
 sys.path.insert(0, {here!r})
