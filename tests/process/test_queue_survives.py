@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import os
+import signal
 import sys
 import threading
 from typing import TYPE_CHECKING, Any
@@ -312,7 +313,10 @@ def test_relative_store_stays_where_it_was_named(tmp_path: pathlib.Path, monkeyp
     assert (True, False) == ((tmp_path / "jobs.db").exists(), (tmp_path / "elsewhere" / "jobs.db").exists())
 
 
-@pytest.mark.parametrize("store", [5, b"jobs.db", ":memory:", "file:jobs.db?mode=memory", "a\0b", object()], ids=repr)
+_NO_STORES = (5, b"jobs.db", ":memory:", "file:jobs.db?mode=memory", "a\0b", object())
+
+
+@pytest.mark.parametrize("store", _NO_STORES, ids=["number", "bytes", "memory", "uri", "nul", "object"])
 def test_what_is_no_store_is_refused_where_it_is_given(store: Any) -> None:
     """Not by the first event, and not by making a file of that name."""
     with pytest.raises(UsageError, match="store takes the path of a file"):
@@ -352,3 +356,30 @@ def test_function_that_is_made_later_takes_the_events_that_wait_for_it(tmp_path:
         assert app.drain(10)
         app.function(echo)
         assert 1 == app.sent(request_id).result(10)
+
+
+def test_interrupted_close_is_in_haste_but_whole(tmp_path: pathlib.Path) -> None:
+    """Ctrl-C while `close` waits for what is under way: that is handed back, and the App is closed."""
+
+    def linger(event: Any, context: Any) -> None:
+        threading.Event().wait(600)
+
+    app = App(store=tmp_path / "jobs.db", spares=0)
+    sent = app.function(linger, timeout=900).send(1)
+    queue = app.queue
+    while sent.status != "running":
+        threading.Event().wait(0.001)
+
+    def interrupt() -> None:
+        while (service := app._background._ending) is None or not service._stopped.is_set():
+            threading.Event().wait(0.001)
+        signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
+
+    threading.Thread(target=interrupt, daemon=True).start()
+    with pytest.raises(KeyboardInterrupt):
+        app.close(grace=600)
+
+    assert (True, False) == (app.closed, queue.opened)
+    with App(store=tmp_path / "jobs.db", dispatch=False) as after:
+        after.function(linger, timeout=900)
+        assert ("ready", 0) == (after.sent(sent.request_id).status, after.sent(sent.request_id).attempts)
