@@ -422,15 +422,20 @@ class App(Serving):
             grace: seconds for sent events that are under way to finish. Those that do not go back to the store, without
                 counting an attempt.
         """
-        from lambdalite.workers import launch
-
         with self._lock:
             if self._closing:
                 return
             self._closing = True
         if self._leave is not None:
             self._leave()
-        self._background.close(grace)
+        try:
+            self._background.close(grace)
+        finally:  # also when Ctrl-C has ended that
+            self._end()
+
+    def _end(self) -> None:
+        from lambdalite.workers import launch
+
         with self._lock:
             self._closed = True
             supervisor, self._supervisor = self._supervisor, None

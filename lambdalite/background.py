@@ -62,6 +62,8 @@ class Background:
         self._service: Service | None = None
         self._begun = False
         self._closed = False
+        self._ending: Service | None = None  # while it stops; this and the next are used without the lock
+        self._hurried = False
 
     def _open(self) -> Store:
         from lambdalite.store import open_store
@@ -172,7 +174,16 @@ class Background:
         if service is None:
             self.queue.close()
         else:
+            self._ending = service
+            if self._hurried:
+                service.hurry()
             service.stop(grace, self.queue.close)
+
+    def hurry(self) -> None:
+        """Let `close`, now or later, wait for nothing. Takes no lock: it is called by signal handlers."""
+        self._hurried = True
+        if self._ending is not None:
+            self._ending.hurry()
 
     def after_fork(self) -> None:
         """In a forked child of the host: the thread is the parent's, and so are its claims."""

@@ -19,10 +19,18 @@ __all__ = ["stay"]
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def stay(app: Serving, grace: float) -> None:
-    """Serve until SIGTERM or SIGINT, or until the App is closed elsewhere; then close it.
+def _signals() -> tuple[signal.Signals, ...]:
+    """Those that end it. SIGHUP too, when a terminal is closed; not under nohup, nor where it has another meaning."""
+    hangup = getattr(signal, "SIGHUP", None)
+    if hangup is None or signal.getsignal(hangup) is not signal.SIG_DFL:
+        return _SIGNALS
+    return (*_SIGNALS, hangup)
 
-    A second signal does not wait for the grace to pass.
+
+def stay(app: Serving, grace: float) -> None:
+    """Serve until SIGTERM, SIGINT or SIGHUP, or until the App is closed elsewhere; then close it.
+
+    A second signal does not wait for the grace to pass: what is under way is handed back at once.
 
     Args:
         app: what serves.
@@ -40,12 +48,15 @@ def stay(app: Serving, grace: float) -> None:
     heard: list[int] = []
 
     def hear(number: int, frame: FrameType | None) -> None:
-        if heard:
-            raise KeyboardInterrupt  # the second one: do not wait for the rest
         heard.append(number)
-        told.put(number)
+        if len(heard) == 1:
+            told.put(number)
+        elif len(heard) == 2:
+            app._hurry()  # noqa: SLF001 - as below
+        else:
+            raise KeyboardInterrupt  # even that takes too long
 
-    before: dict[int, Any] = {number: signal.signal(number, hear) for number in _SIGNALS}
+    before: dict[int, Any] = {number: signal.signal(number, hear) for number in _signals()}
     try:
         app._leave = lambda: told.put(0)  # noqa: SLF001 - two halves of one thing
         app.start()
@@ -53,5 +64,6 @@ def stay(app: Serving, grace: float) -> None:
         app.close(grace=grace)
     finally:
         for number, handler in before.items():
-            signal.signal(number, handler)
+            if handler is not None:  # not one of Python's, which cannot be put back
+                signal.signal(number, handler)
         app.close()

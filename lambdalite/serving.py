@@ -159,10 +159,11 @@ class Serving:
         return self
 
     def run_forever(self, *, grace: float = limits.STOP_GRACE) -> None:
-        """`start`, and stay until SIGTERM or Ctrl-C (or `close` in another thread); then finish and close.
+        """`start`, and stay until SIGTERM, SIGHUP or Ctrl-C (or `close` in another thread); then finish and close.
 
         Args:
-            grace: seconds for what is under way to finish. The rest goes back to the store, to run again.
+            grace: seconds for what is under way to finish, unless a second signal comes. The rest goes back to the store,
+                to run again.
 
         Raises:
             UsageError: this is not the main thread, which alone hears signals.
@@ -170,3 +171,7 @@ class Serving:
         from lambdalite.foreground import stay
 
         stay(self, grace)
+
+    def _hurry(self) -> None:
+        """Let `close`, now or later, wait for nothing; from a signal handler."""
+        self._background.hurry()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib
+import os
 import sys
 import threading
 from pathlib import Path
@@ -112,11 +113,19 @@ class Status:
     def write(self, text: str) -> None:
         """Write above the status line."""
         with self._lock:
-            self._stream.write(f"\r\x1b[K{text}{self._line}" if self._line else text)
+            self._put(f"\r\x1b[K{text}{self._line}" if self._line else text)
 
     def flush(self) -> None:
         """Let it be seen."""
-        self._stream.flush()
+        self._put("")
+
+    def _put(self, text: str) -> None:
+        """To the terminal. If it is gone, or takes nothing more, events run all the same."""
+        try:
+            self._stream.write(text)
+            self._stream.flush()
+        except (OSError, ValueError):
+            return
 
     def say(self, text: str) -> None:
         """Write a line."""
@@ -124,7 +133,7 @@ class Status:
         self.flush()
 
     def __enter__(self) -> None:
-        if self.isatty():
+        if self.isatty() and os.environ.get("TERM") != "dumb":  # which cannot go back to a line
             self._thread.start()
 
     def __exit__(self, *_: object) -> None:
@@ -141,11 +150,17 @@ class Status:
                 self._show(f"queue: {error}")
 
     def _show(self, text: str) -> None:
+        text = text[: max(self._columns() - 1, 0)]  # what goes on in the next line could not be taken back
         with self._lock:
             if text != self._line:
-                self._stream.write(f"\r\x1b[K{text}")
-                self._stream.flush()
+                self._put(f"\r\x1b[K{text}")
             self._line = text
+
+    def _columns(self) -> int:
+        try:
+            return os.get_terminal_size(self._stream.fileno()).columns or 80  # 0: it does not know
+        except (OSError, ValueError):
+            return 80
 
 
 def line(app: Any) -> str:

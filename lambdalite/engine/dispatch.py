@@ -114,6 +114,7 @@ class Dispatcher:
         self._aside = Aside("lambdalite-store")
         self._woken = anyio.Event()
         self._stopping = False
+        self._last: anyio.CancelScope | None = None  # what is done after the end has been asked for
         self._asked: list[Question] = []
         self._complained_at = -1e9
         #: How many events and records it has taken up; other threads read it.
@@ -131,7 +132,7 @@ class Dispatcher:
             tasks.start_soon(self._look_across)
             while not self._stopping:
                 await self._turn()
-            with anyio.move_on_after(grace()):
+            with anyio.move_on_after(grace()) as self._last:
                 while self._running or len(self._delivering) > len(self._records):
                     await self._turn()
             tasks.cancel_scope.cancel()
@@ -228,6 +229,11 @@ class Dispatcher:
         """Claim nothing more."""
         self._stopping = True
         self.wake()
+
+    def hurry(self) -> None:
+        """Wait no longer for what is under way."""
+        if self._last is not None:
+            self._last.cancel()
 
     # --- events ---------------------------------------------------------------------------------------------------
 

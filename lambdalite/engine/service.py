@@ -49,8 +49,8 @@ class Service:
     def __init__(self, make: Callable[[], Dispatcher], queue: Queue, timetable: Timetable, clock: Clock) -> None:
         self._make, self._queue, self._timetable, self._clock = make, queue, timetable, clock
         self._dispatcher = make()  # owned by the thread once it runs
-        self._grace = 0.0
-        self._stopped = threading.Event()
+        self._grace, self._hurried = 0.0, False
+        self._stopped, self._ended = threading.Event(), threading.Event()
         self._loop: asyncio.AbstractEventLoop | None = None  # set by the thread before _ready
         self._ready = threading.Event()
         self._waking = False  # a wake-up is on its way: there is no need of a second one
@@ -83,6 +83,7 @@ class Service:
             break
         if self._then is not None:
             self._then()
+        self._ended.set()
 
     def _begin_again(self) -> None:
         failed, self._dispatcher = self._dispatcher, self._make()
@@ -97,7 +98,7 @@ class Service:
         self._ready.set()
         if self._stopped.is_set():
             self._dispatcher.stop()
-        await self._dispatcher.run(lambda: self._grace)
+        await self._dispatcher.run(lambda: 0.0 if self._hurried else self._grace)
 
     @property
     def done(self) -> int:
@@ -171,7 +172,7 @@ class Service:
                 break
             if deadline is not None and monotonic() >= deadline:
                 return False
-            if not self._thread.is_alive():
+            if self._ended.is_set():
                 return True
         if question.error is not None:
             raise question.error
@@ -184,18 +185,34 @@ class Service:
 
         Returns when that is done; called on the loop, by an inline handler or an observer, it returns at once.
         """
+        if self.inside:
+            self._then = then
+            self._ask_to_stop(grace)
+            return
+        try:
+            self._ask_to_stop(grace)
+            self._ended.wait()  # not join: interrupted, that takes the thread for ended (bpo-45274)
+        except BaseException:  # Ctrl-C: in haste, but nothing half done
+            self._ask_to_stop(0.0)
+            self.hurry()
+            self._ended.wait()
+            raise
+        finally:
+            self._thread.join()
+            then()
+
+    def _ask_to_stop(self, grace: float) -> None:
         self._grace = grace
         self._stopped.set()
         if self._clock.manual:
             self._clock.detach(self)  # type: ignore[attr-defined]
         self._queue.poke = None
-        inside = self.inside
-        if inside:
-            self._then = then
         self._call(self._dispatcher.stop)
-        if not inside:
-            self._thread.join()
-            then()
+
+    def hurry(self) -> None:
+        """Hand back what is under way as soon as it stops, or now."""
+        self._hurried = True
+        self._call(self._dispatcher.hurry)
 
 
 def _left(deadline: float | None) -> float:

@@ -24,12 +24,14 @@ class Tail:
 
     Args:
         stream: where to write; standard error, as it is at each write, if not given.
-        environment: where ``NO_COLOR`` (any value but "" forbids colour) is looked up; the process's own if not given.
+        environment: where ``NO_COLOR`` (any value but "" forbids colour) and ``TERM`` (``dumb`` knows none) are looked up;
+            the process's own if not given.
     """
 
     def __init__(self, stream: TextIO | None = None, environment: Mapping[str, str] | None = None) -> None:
         self._stream = stream
-        self._colour = not (os.environ if environment is None else environment).get("NO_COLOR")
+        found = os.environ if environment is None else environment
+        self._colour = not found.get("NO_COLOR") and found.get("TERM") != "dumb"
         self._partial: dict[tuple[str, str], bytes] = {}  # owned by _lock: unfinished lines of each function and stream
         self._lock = threading.Lock()
 

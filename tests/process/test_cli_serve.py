@@ -14,6 +14,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import termios
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -170,6 +171,74 @@ def test_terminal_has_a_status_line_and_logs_above_it(here: pathlib.Path) -> Non
 
     assert re.search(r"\r\x1b\[K0 running · 0 ready · 0 waiting · 1 done · 0 failed · next at \d\d:\d\d:\d\d", seen)
     assert "greeting 3" in seen
+
+
+def test_second_signal_hands_back_what_is_under_way(here: pathlib.Path) -> None:
+    """It waits for no grace, and leaves no claim behind; some senders of SIGTERM send it twice."""
+    request_id = send(here, "linger", {"file": str(here / "flag"), "go": str(here / "go")})
+    with serving(here, "--grace", "600", "--quiet") as host:
+        while not (here / "flag").exists():
+            os.sched_yield()
+        host.send_signal(signal.SIGINT)
+        host.send_signal(signal.SIGTERM)
+
+        assert 0 == host.wait(50)
+    found = json.loads(queue(here, "peek", request_id, "--json").stdout)
+    assert ("ready", 0) == (found["state"], found["attempts"])
+
+
+def test_closed_terminal_ends_it_gently(here: pathlib.Path) -> None:
+    """SIGHUP is an end like SIGTERM."""
+    send(here, "greet", {"n": 4})
+    with serving(here) as host:
+        lines_until(host, "greeting 4")
+        host.send_signal(signal.SIGHUP)
+
+        assert 0 == host.wait(30)
+
+
+def test_it_serves_on_when_nobody_reads_what_it_says(here: pathlib.Path) -> None:
+    """As in ``lambdalite run … 2>&1 | head -1``."""
+    with serving(here) as host:
+        lines_until(host, "serving")
+        assert host.stderr is not None
+        host.stderr.close()
+        request_ids = [send(here, "greet", {"n": n}) for n in range(2)]
+        with App(store=here / "jobs.db", dispatch=False) as app:
+            app.load("jobs.greet", root=here)
+            assert [0, 1] == [app.sent(request_id).result(30) for request_id in request_ids]
+        host.send_signal(signal.SIGTERM)
+
+        assert 0 == host.wait(30)
+
+
+def seen_on_terminal(here: pathlib.Path, columns: int, until: str, **environment: str) -> str:
+    """What `lambdalite run` writes to a terminal of that width, up to ``until``."""
+    send(here, "greet", {"n": 3})
+    ours, theirs = pty.openpty()
+    termios.tcsetwinsize(theirs, (24, columns))
+    command = [sys.executable, "-m", "lambdalite", "run", "jobs:app", "--store", "jobs.db"]
+    with subprocess.Popen(command, cwd=here, stderr=theirs, env={**os.environ, **environment}) as host:
+        os.close(theirs)
+        seen = ""
+        while until not in seen:
+            seen += os.read(ours, 4096).decode()
+        host.send_signal(signal.SIGTERM)
+        host.wait(30)
+    os.close(ours)
+    return seen
+
+
+def test_status_line_is_no_longer_than_the_terminal_is_wide(here: pathlib.Path) -> None:
+    """A line that went on in the next could not be taken back."""
+    seen = seen_on_terminal(here, 15, "\r\x1b[K0 running · 0")
+
+    assert "0 ready" not in seen
+
+
+def test_terminal_that_can_only_go_on_gets_lines_only(here: pathlib.Path) -> None:
+    """``TERM=dumb``: no status line, no colour."""
+    assert "\x1b" not in seen_on_terminal(here, 80, "REPORT", TERM="dumb")
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -267,11 +267,15 @@ def test_tail_colours_the_prefix_on_a_terminal() -> None:
     assert "\x1b[0mred\n" == line
 
 
-@pytest.mark.parametrize(("value", "coloured"), [("1", False), ("", True)])
-def test_tail_honours_no_color(value: Any, coloured: bool) -> None:
-    """NO_COLOR with any value but the empty one forbids colour."""
+@pytest.mark.parametrize(
+    ("environment", "coloured"),
+    [({"NO_COLOR": "1"}, False), ({"NO_COLOR": ""}, True), ({"TERM": "dumb"}, False)],
+    ids=str,
+)
+def test_tail_honours_no_color(environment: dict[str, str], coloured: bool) -> None:
+    """NO_COLOR with any value but the empty one forbids colour, and so does a terminal that knows none."""
     stream = Terminal()
-    Tail(stream, {"NO_COLOR": value})(b"text\n", "f", "s")
+    Tail(stream, environment)(b"text\n", "f", "s")
 
     assert coloured == ("\x1b" in stream.getvalue())
 
