@@ -62,9 +62,7 @@ def _exists(pid: int) -> bool:
         os.kill(pid, 0)
     except ProcessLookupError:
         return False
-    except (
-        PermissionError
-    ):  # another user's, and /proc hides it: it will lose its claims by its lease, if it is another
+    except PermissionError:  # another user's, and /proc hides it: if it is another, its claims end with its lease
         return True
     return True
 

@@ -130,7 +130,7 @@ class Store(Protocol):
         ...
 
     def changed(self) -> bool:
-        """True if another process has written since the last call; cheap enough to ask forty times a second."""
+        """True if another process has written since the last call; cheap enough to ask 25 times a second."""
         ...
 
     def watch(self, callback: Callable[[], None]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from lambdalite.model.queued import QueueStatistics, State
@@ -10,7 +11,7 @@ from lambdalite.store.rows import EVENT, Lanes, event_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lambdalite.model.queued import QueuedEvent
 
@@ -32,6 +33,7 @@ __all__ = [
     "renew",
     "retry_now",
     "statistics",
+    "still",
 ]
 
 _AT_ONCE = 1_000  # O: rows changed in one transaction
@@ -139,8 +141,18 @@ def _numbers(connection: sqlite3.Connection, function: str | None, *, records: b
     ]
 
 
+@contextmanager
+def still(connection: sqlite3.Connection) -> Iterator[None]:
+    """See one state of the store for several looks: an event that moves on in between would be in both, or in neither."""
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
 def statistics(connection: sqlite3.Connection, function: str | None) -> QueueStatistics:
-    """Counts, each by running over an index."""
+    """Counts, each by running over an index; inside `still`."""
     events, records = (
         set(_numbers(connection, function, records=False)),
         set(_numbers(connection, function, records=True)),

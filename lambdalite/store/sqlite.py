@@ -261,8 +261,11 @@ class SqlStore:
                 self._write_lock.release()
         else:  # somebody is writing: he will see
             self._sample = True
-        foreign, self._foreign = self._foreign, False
-        return foreign
+        # Cleared only if it was seen: whoever is writing may set it at any moment from here on.
+        if not self._foreign:
+            return False
+        self._foreign = False
+        return True
 
     def watch(self, callback: Callable[[], None]) -> None:
         self._watchers = (*self._watchers, callback)
@@ -282,7 +285,7 @@ class SqlStore:
             return tuple(keeping.listed(connection, self._lanes, function, state, records, limit, after))
 
     def statistics(self, function: str | None = None) -> QueueStatistics:
-        with self._reading() as connection:
+        with self._reading() as connection, keeping.still(connection):
             return keeping.statistics(connection, function)
 
     def cancel(self, request_id: str, now: float) -> bool:
@@ -383,10 +386,12 @@ def _identity(path: str) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-_FORKING: list[SqlStore] = []  # owned by the thread that forks
+_FORK = threading.Lock()  # two threads may fork at once, and each is to release what it holds itself
+_FORKING: list[SqlStore] = []  # owned by who holds _FORK
 
 
 def _before_fork() -> None:
+    _FORK.acquire()
     for store in list(_STORES):
         store.before_fork()
         _FORKING.append(store)
@@ -395,11 +400,13 @@ def _before_fork() -> None:
 def _after_fork_in_parent() -> None:
     while _FORKING:
         _FORKING.pop().after_fork_in_parent()
+    _FORK.release()
 
 
 def _after_fork_in_child() -> None:
     while _FORKING:
         _FORKING.pop().after_fork()
+    _FORK.release()
 
 
 os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

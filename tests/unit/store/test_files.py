@@ -402,3 +402,25 @@ def test_file_written_over_is_an_error_not_a_crash(path: pathlib.Path, make: Mak
     with pytest.raises(ServiceException, match=r"SQLITE_(CORRUPT|NOTADB).*restore it from a copy"):
         store.list(limit=5_000)
     store.close()
+
+
+def test_statistics_miss_no_event_that_moves_on_meanwhile(opened: SqlStore, path: pathlib.Path, make: Make) -> None:
+    """Counts are of one state of the store, though they are several looks."""
+    opened.put([make(request_id="a", due=2_000.0)])
+    other = SqlStore(path, "process-crash")
+    looks: list[str] = []
+
+    def look(statement: str) -> None:
+        looks.append(statement)
+        if "INDEXED BY waiting WHERE state = 1 GROUP BY" in statement:  # what is ready has been counted
+            assert other.retry_now("a", 1_000.0)
+
+    with opened._reading() as connection:
+        connection.set_trace_callback(look)
+
+    counts = opened.statistics()
+
+    assert (0, 1) == (counts.ready, counts.waiting)
+    assert 1 == opened.statistics().ready
+    assert looks
+    other.close()
