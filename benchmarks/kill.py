@@ -161,12 +161,15 @@ def _one_host(options: argparse.Namespace, dice: random.Random, directory: str, 
         [sys.executable, "-c", HOST, directory, str(kill), "go on", options.durability], stdout=subprocess.PIPE
     )
     assert host.stdout is not None
-    # Now and then before the first event is sent: opening the store must survive it too.
-    at = time.monotonic() + dice.random() * options.longest + (0.2 if dice.random() < 0.9 else 0.0)
     os.set_blocking(host.stdout.fileno(), False)
     told = b""
-    while time.monotonic() < at:
+    # Now and then before the first event is sent: opening the store must survive it too.
+    early = dice.random() < 0.1
+    at = time.monotonic() + dice.random() * options.longest if early else None
+    while at is None or time.monotonic() < at:
         told += host.stdout.read() or b""
+        if told and at is None:
+            at = time.monotonic() + dice.random() * options.longest
         time.sleep(0.001)
     host.send_signal(signal.SIGKILL)
     os.set_blocking(host.stdout.fileno(), True)
