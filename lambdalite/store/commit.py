@@ -17,6 +17,8 @@ import threading
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from lambdalite.errors import UsageError
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -74,13 +76,29 @@ class Committer:
         self._gathering: _Job | None = None  # the leader, while it waits for as many as last time
         self._expected = 0
         self._leader: _Job | None = None
+        self._mine = threading.local()  # is this thread inside `submit`?
 
     def submit(self, work: Any) -> Any:
         """Run ``work`` in a transaction; returns what it returns, after the commit.
 
         ``work`` is called with the connection, unless it is of the ``kind`` that is done together. It may be run more
         than once: only the last run is kept.
+
+        Raises:
+            UsageError: this thread is in the middle of it already, and would wait for itself.
         """
+        if getattr(self._mine, "busy", False):
+            raise UsageError(
+                "this thread was interrupted while it used the store, by a signal handler or a finaliser that uses it too"
+                " and would wait for ever: let that only note what is to be done, and do it afterwards"
+            )
+        try:
+            self._mine.busy = True
+            return self._submit(work)
+        finally:
+            self._mine.busy = False
+
+    def _submit(self, work: Any) -> Any:
         job = _Job(work)
         try:
             with self._mutex:

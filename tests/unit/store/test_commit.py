@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from lambdalite.errors import UsageError
 from lambdalite.store import commit
 from lambdalite.store.commit import Committer
 
@@ -282,3 +283,16 @@ def test_leader_waits_for_as_many_as_last_time(slow: Slow) -> None:
     assert [[0, 1, 2], [0, 1, 2, 10, 11, 12]] == slow.commits
     slow.committer._patience = 0.001
     assert 99 == slow.insert(99)
+
+
+def test_thread_that_is_inside_already_is_told() -> None:
+    """A signal handler that sends while a send is under way would wait for what it has interrupted."""
+    slow = Slow()
+
+    def interrupted(connection: sqlite3.Connection) -> str:
+        with pytest.raises(UsageError, match="interrupted while it used the store"):
+            slow.insert(1)
+        return "went on"
+
+    assert "went on" == slow.committer.submit(interrupted)
+    assert (2, [2]) == (slow.insert(2), slow.rows())
