@@ -135,10 +135,13 @@ class Timetable:
     def _fire(self, entry: Entry, now: float) -> None:
         from lambdalite.schedules import due
 
-        if entry.last is None:
+        version = self._functions().get(entry.function)
+        if version is None:  # it is being removed, and its schedules are next
+            entry.last = entry.next = None
+        if entry.last is None or version is None:
             return
         found = due(entry.schedule, entry.last, now, _AT_ONCE)
-        events = [self._event(entry, instant, now) for instant in found.fire]
+        events = [self._event(entry.schedule, version, instant, now) for instant in found.fire]
         store, name = self._queue.store, entry.schedule.name
         if store.fire(name, entry.last, found.until, events):
             self._queue.accepted(events)
@@ -147,10 +150,9 @@ class Timetable:
             last = store.fired(name)
             self._advance(entry, now if last is None else last)
 
-    def _event(self, entry: Entry, instant: float, now: float) -> QueuedEvent:
+    def _event(self, schedule: Schedule, version: Version, instant: float, now: float) -> QueuedEvent:
         from lambdalite.schedules import jitter
 
-        schedule, version = entry.schedule, self._functions()[entry.function]
         name = f"{schedule.name}/{instant!r}"
         request_id = str(uuid.uuid5(_NAMESPACE, name))
         due = instant + jitter(schedule, instant)

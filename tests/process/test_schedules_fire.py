@@ -139,6 +139,16 @@ def test_removed_function_takes_its_schedules_with_it(clock: ManualClock) -> Non
         assert () == app.queue.list()
 
 
+def test_schedule_fires_nothing_while_its_function_is_being_removed(clock: ManualClock) -> None:
+    """The function goes first, its schedules a moment later; what is due in between disturbs nobody."""
+    with App(clock=clock) as app:
+        made = app.on_schedule("rate(5 minutes)", name="five")(app.function(tell))
+        app._registry.remove(made.name)
+        clock.advance(minutes=6)
+
+        assert [] == sources(app)
+
+
 def test_one_time_schedule_fires_once_also_after_a_restart(clock: ManualClock, store: str) -> None:
     """`at` is over when it has fired."""
     for _ in range(2):
