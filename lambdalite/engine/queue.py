@@ -6,7 +6,7 @@ What runs them is `dispatch`; where they are kept is a `Store`. Thread-safe.
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from lambdalite import limits, names
 from lambdalite.clock import monotonic
@@ -93,21 +93,11 @@ class Queue:
         return self._closed
 
     def accept(
-        self,
-        version: Version,
-        payload: bytes,
-        *,
-        delay: float = 0.0,
-        at: float | None = None,
-        priority: int = 0,
-        group: str | None = None,
-        client_context: str | None = None,
-        trace_id: str | None = None,
-        maximum_retry_attempts: int | None = None,
-        maximum_event_age: float | None = None,
-        request_id: str | None = None,
-        source: str = "",
-    ) -> str:
+        self, version: Version, payload: bytes, *, delay: float = 0.0, at: float | None = None, priority: int = 0,
+        group: str | None = None, client_context: str | None = None, trace_id: str | None = None,
+        maximum_retry_attempts: int | None = None, maximum_event_age: float | None = None,
+        request_id: str | None = None, source: str = "",
+    ) -> str:  # fmt: skip
         """Keep an event for a function; returns its request id when it is safe.
 
         Args:
@@ -134,23 +124,13 @@ class Queue:
                 f"Request must be smaller than {limits.EVENT_BYTES} bytes for the InvokeFunction operation"
             )
         now = self._clock.now()
+        due = now + delay if at is None else at
         event = QueuedEvent(
-            request_id=names.request_id() if request_id is None else request_id,
-            lane=invocation_lane(version.name),
-            function=version.name,
-            payload=payload,
-            accepted_at=now,
-            due=now + delay if at is None else at,
-            not_before=now + delay if at is None else at,
-            priority=priority,
-            group=group,
-            arn=version.arn,
-            client_context=client_context,
-            trace_id=trace_id,
-            maximum_retry_attempts=maximum_retry_attempts,
-            maximum_event_age=maximum_event_age,
-            source=source,
-        )
+            request_id=names.request_id() if request_id is None else request_id, lane=invocation_lane(version.name),
+            function=version.name, payload=payload, accepted_at=now, due=due, not_before=due, priority=priority,
+            group=group, arn=version.arn, client_context=client_context, trace_id=trace_id,
+            maximum_retry_attempts=maximum_retry_attempts, maximum_event_age=maximum_event_age, source=source,
+        )  # fmt: skip
         if self.store.put((event,)):
             self.accepted((event,))
         else:
@@ -334,13 +314,10 @@ class Queue:
             store.close()
 
     def after_fork(self) -> None:
-        """In a forked child of the host: locks and waiters were the parent's; the store opens anew."""
+        """In a forked child of the host: locks and waiters were the parent's. A store sees for itself that it was forked."""
         self._lock = threading.Lock()
         self._waiters = {}
         self.poke = self.check_wait = None
-        store: Any = self._store
-        if store is not None:
-            store.after_fork()
 
 
 def _stuck(event: QueuedEvent, now: float) -> str:
