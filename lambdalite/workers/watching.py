@@ -6,8 +6,8 @@ for one event of each of the channel's descriptors. What has come is taken out b
 each wait and never for what nobody waits for.
 
 The channel's descriptors may be closed in any thread at any time: they are in our epoll, which forgets them. Our epoll
-itself is closed by its loop, after being taken out of it: else its number could be somebody else's while the loop still
-takes it for ours.
+itself is closed by the last of the loops that it has been in, after being taken out of it: else its number could be
+somebody else's while a loop still takes it for ours.
 """
 
 from __future__ import annotations
@@ -26,7 +26,9 @@ __all__ = ["Watch", "watch"]
 class Watch:
     """One channel's descriptors in one loop at a time. Armed by whoever owns the channel; fired in the loop's thread."""
 
-    __slots__ = ("_epoll", "_events", "_fds", "_lock", "_loop", "_pid", "_ready", "_registered", "_waiter")
+    __slots__ = (
+        "_closing", "_epoll", "_events", "_fds", "_leaving", "_lock", "_loop", "_pid", "_ready", "_registered", "_waiter"
+    )  # fmt: skip
 
     def __init__(self, fds: tuple[int, ...], *, writable: bool) -> None:
         self._epoll = select.epoll()
@@ -36,6 +38,10 @@ class Watch:
         # An owner may arm it for his loop while the loop of the one before fires: late output of an idle environment.
         self._lock = threading.Lock()  # guards everything below
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._leaving = (
+            0  # loops that are still to take it out; one that closes first never does, and the collector closes it
+        )
+        self._closing = False
         self._waiter: asyncio.Future[None] | None = None
         self._ready: list[tuple[int, int]] | None = None
 
@@ -54,15 +60,22 @@ class Watch:
         before, self._loop = self._loop, loop
         loop.add_reader(self._epoll.fileno(), self._fire, loop)
         if before is not None:
+            self._leaving += 1
             try:
                 before.call_soon_threadsafe(self._leave, before)
-            except RuntimeError:
-                return  # it has closed, and its selector with it
+            except RuntimeError:  # it has closed, and its selector with it
+                self._leaving -= 1
 
     def _leave(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
+            self._leaving -= 1
             if self._loop is not loop and not self._epoll.closed:  # it may have come back meanwhile
                 loop.remove_reader(self._epoll.fileno())
+            self._close_if_left()
+
+    def _close_if_left(self) -> None:
+        if self._closing and not self._leaving:
+            self._epoll.close()
 
     def _fire(self, loop: asyncio.AbstractEventLoop) -> None:
         with self._lock:
@@ -84,18 +97,18 @@ class Watch:
         """From any thread; safe to call twice."""
         with self._lock:
             loop, self._loop = self._loop, None
+            if self._closing and self._pid == os.getpid():
+                return
             if loop is None or self._pid != os.getpid():  # a forked child's loop shares the parent's selector
                 self._epoll.close()
                 return
-        try:
-            loop.call_soon_threadsafe(self._finish, loop)
-        except RuntimeError:
-            self._epoll.close()
-
-    def _finish(self, loop: asyncio.AbstractEventLoop) -> None:
-        if not self._epoll.closed:
-            loop.remove_reader(self._epoll.fileno())
-            self._epoll.close()
+            self._closing = True
+            self._leaving += 1
+            try:
+                loop.call_soon_threadsafe(self._leave, loop)
+            except RuntimeError:
+                self._leaving -= 1
+                self._close_if_left()
 
 
 def watch(fds: tuple[int, ...], *, writable: bool) -> Watch | None:

@@ -153,6 +153,24 @@ def test_closing_in_another_thread_leaves_the_loop_clean(pipe: Pipe) -> None:
     asyncio.run(main())
 
 
+def test_closing_before_the_loop_of_before_has_let_go_leaves_both_clean(pipe: Pipe) -> None:
+    """Its number is free for others only after every loop that it was in has let go of it."""
+    watched = Watch((pipe[0],), writable=False)
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    os.write(pipe[1], b"1")
+    first.run_until_complete(wait(watched))
+    second.run_until_complete(wait(watched))
+    watched.close()
+    second.run_until_complete(asyncio.sleep(0))
+    assert not watched._epoll.closed
+    first.run_until_complete(asyncio.sleep(0))
+
+    assert watched._epoll.closed
+    assert (0, 0) == (readers(first), readers(second))
+    first.close()
+    second.close()
+
+
 def test_closing_after_its_loop_has_closed_is_quiet(pipe: Pipe) -> None:
     """A pool outlives many loops."""
     watched = Watch((pipe[0],), writable=False)
