@@ -124,6 +124,8 @@ def _redrive(store: Store, options: argparse.Namespace) -> int:
 
 def _purge(store: Store, options: argparse.Namespace) -> int:
     state = None if options.state is None else State[options.state.upper()]
+    if state is State.RUNNING:
+        raise UsageError("running events are not purged: wait until they are over, or stop who runs them")
     if not options.yes:
         counts = store.statistics(options.function)
         count = counts.pending + counts.succeeded + counts.failed + counts.cancelled - counts.running

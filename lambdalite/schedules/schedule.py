@@ -194,9 +194,8 @@ def next_after(given: Schedule, after: float, anchor: float | None = None) -> fl
     """
     if not given.enabled:
         return None
-    floor = (
-        after if given.start is None else max(after, math.nextafter(given.start, -math.inf))
-    )  # the start itself may fire
+    # The start itself may fire.
+    floor = after if given.start is None else max(after, math.nextafter(given.start, -math.inf))
     expression = given.expression
     if isinstance(expression, Rate):
         found: float | None = _next_rate(expression.seconds, given.start, floor, after if anchor is None else anchor)

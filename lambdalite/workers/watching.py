@@ -38,9 +38,8 @@ class Watch:
         # An owner may arm it for his loop while the loop of the one before fires: late output of an idle environment.
         self._lock = threading.Lock()  # guards everything below
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._leaving = (
-            0  # loops that are still to take it out; one that closes first never does, and the collector closes it
-        )
+        # Loops that are still to take it out. One that closes first never does; then the collector closes the epoll.
+        self._leaving = 0
         self._closing = False
         self._waiter: asyncio.Future[None] | None = None
         self._ready: list[tuple[int, int]] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import io
 import subprocess
 import sys
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from lambdalite import enforcement
-from lambdalite.cli import main, parser
+from lambdalite.cli import main, parser, queue
 from lambdalite.cli.doctor import print_kernel
 from lambdalite.cli.hints import hint
 from lambdalite.cli.invoke import read_client_context, read_event
@@ -18,6 +19,7 @@ from lambdalite.cli.paint import Paint
 from lambdalite.cli.target import find
 from lambdalite.enforcement import Mechanism
 from lambdalite.errors import UsageError
+from lambdalite.store.sqlite import SqlStore
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -180,3 +182,15 @@ def test_probe_that_fails_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lambdalite.runtime.probe.capabilities", fails)
 
     assert {"probe": {"available": False, "how": "", "reason": "the probe ended with status 1"}} == enforcement.kernel()
+
+
+@pytest.mark.parametrize("yes", [False, True])
+def test_running_events_are_not_said_to_be_purged(tmp_path: Path, *, yes: bool) -> None:
+    """Purging leaves them alone, so asking for just that is refused."""
+    SqlStore(tmp_path / "jobs.db", "process-crash").close()
+    options = argparse.Namespace(
+        store=str(tmp_path / "jobs.db"), verb="purge", state="running", function=None, yes=yes, json=False
+    )
+
+    with pytest.raises(UsageError, match="wait until they are over"):
+        queue.run(options)
