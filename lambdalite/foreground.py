@@ -49,11 +49,10 @@ def stay(app: Serving, grace: float) -> None:
 
     def hear(number: int, frame: FrameType | None) -> None:
         heard.append(number)
-        if len(heard) == 1:
-            told.put(number)
-        elif len(heard) == 2:
+        told.put(number)  # at each: the second may interrupt this in the middle of the first
+        if len(heard) == 2:
             app._hurry()  # noqa: SLF001 - as below
-        else:
+        elif len(heard) > 2:
             raise KeyboardInterrupt  # even that takes too long
 
     before: dict[int, Any] = {number: signal.signal(number, hear) for number in _signals()}

@@ -24,7 +24,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     one = verbs.add_parser("list", help="events in order of acceptance")
     _add_which(one)
     one.add_argument("--records", action="store_true", help="what is on its way to destinations, instead of events")
-    one.add_argument("--limit", type=int, default=50, metavar="N", help="at most so many; 50 if left out")
+    one.add_argument("--limit", type=_count, default=50, metavar="N", help="at most so many; 50 if left out")
     one.add_argument("--after", type=int, default=0, metavar="N", help="beyond this sequence number")
     for verb, text in (
         ("peek", "everything about one event, payload and last answer included"),
@@ -40,6 +40,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     one = verbs.add_parser("purge", help="forget events that are not running")
     _add_which(one)
     one.add_argument("--yes", action="store_true", help="do it; without this it only says how many there are")
+
+
+def _count(text: str) -> int:
+    import argparse
+
+    try:
+        found = int(text)
+    except ValueError:
+        found = 0
+    if found < 1:
+        raise argparse.ArgumentTypeError(f"a whole number from 1 up, not {text!r}")
+    return found
 
 
 def _add_which(command: argparse.ArgumentParser, *, state: bool = True) -> None:

@@ -60,6 +60,7 @@ class Queue:
         #: Raises if this thread is one that the service waits for; set while it runs.
         self.check_wait: Callable[[], None] | None = None
         self._closed = False
+        self._opening: int | None = None  # the thread that opens the store
 
     # --- in -------------------------------------------------------------------------------------------------------
 
@@ -72,6 +73,11 @@ class Queue:
         """
         found = self._store
         if found is None:
+            if self._opening == threading.get_ident():
+                raise UsageError(
+                    "this thread was interrupted while it opened the store, by a signal handler that uses it too and would"
+                    " wait for ever: let that only note what is to be done, and do it afterwards"
+                )
             with self._lock:
                 found = self._store
                 if self._closed:
@@ -79,7 +85,16 @@ class Queue:
                         "this App is closed: make a new one, or keep it open with `with app:` around its use"
                     )
                 if found is None:
-                    found = self._store = self._open_store()
+                    found = self._open_once()
+        return found
+
+    def _open_once(self) -> Store:
+        """Under the lock."""
+        try:
+            self._opening = threading.get_ident()
+            found = self._store = self._open_store()
+        finally:
+            self._opening = None
         return found
 
     @property
@@ -246,7 +261,12 @@ class Queue:
         """Events in order of acceptance: at most ``limit``, beyond the sequence number ``after``.
 
         ``records=True`` lists what is on its way to destinations instead.
+
+        Raises:
+            UsageError: a limit below 1.
         """
+        if limit < 1:
+            raise UsageError(f"limit takes a whole number from 1 up, not {limit!r}")
         return self.store.list(function=function, state=state, records=records, limit=limit, after=after)
 
     def cancel(self, request_id: str) -> bool:

@@ -279,6 +279,16 @@ def test_queue_counts_lists_and_shows(here: pathlib.Path) -> None:
     assert "no events" in queue(here, "list", "--state", "failed").stderr
 
 
+@pytest.mark.parametrize("limit", ["0", "-1", "x"])
+def test_queue_lists_at_least_one(here: pathlib.Path, limit: str) -> None:
+    """A limit that is none is refused, with the grammar."""
+    send(here, "greet", {"n": 7})
+    done = queue(here, "list", f"--limit={limit}")
+
+    assert 2 == done.returncode
+    assert f"a whole number from 1 up, not '{limit}'" in done.stderr
+
+
 def test_queue_puts_a_live_store_in_order(here: pathlib.Path) -> None:
     """What it does, the host that serves the store sees."""
     later, never = (send(here, "greet", {"n": n}, delay=3600) for n in (1, 2))

@@ -383,3 +383,27 @@ def test_interrupted_close_is_in_haste_but_whole(tmp_path: pathlib.Path) -> None
     with App(store=tmp_path / "jobs.db", dispatch=False) as after:
         after.function(linger, timeout=900)
         assert ("ready", 0) == (after.sent(sent.request_id).status, after.sent(sent.request_id).attempts)
+
+
+def test_who_interrupts_the_opening_of_the_store_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A signal handler that sends while the first event is sent would wait for what it has interrupted."""
+    told: list[str] = []
+    with App(isolation="inline") as app:
+        queue = app.queue
+        real = queue._open_store
+
+        def interrupted() -> Any:
+            with pytest.raises(UsageError, match="interrupted while it opened") as caught:
+                _ = queue.store
+            told.append(str(caught.value))
+            return real()
+
+        monkeypatch.setattr(queue, "_open_store", interrupted)
+        assert 1 == app.function(echo).send(1).result(10)
+    assert 1 == len(told)
+
+
+def test_list_of_nothing_is_refused(app: App) -> None:
+    """SQLite takes a limit below zero for none at all."""
+    with pytest.raises(UsageError, match="from 1 up"):
+        app.queue.list(limit=-1)
