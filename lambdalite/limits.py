@@ -45,7 +45,6 @@ DESCRIPTOR_RESERVE = 48  # O: descriptors that we leave to the application when 
 OPEN_FILES = 1_024  # S: RLIMIT_NOFILE on AWS
 PROCESSES = 1_024  # D: processes and threads
 OUTPUT_BYTES = 1 * MIB  # O: captured output of one invocation; what is dropped is counted and said
-GRACE = 2.0  # D: the shutdown phase of external extensions; here the time to leave before SIGKILL
 KILL_PATIENCE = 2.0  # O: how long a caller waits to see a killed process gone before the pool is given up
 
 # --- the asynchronous queue ---------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ from __future__ import annotations
 import sys
 import threading
 from collections import deque
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
@@ -32,6 +32,7 @@ from lambdalite.engine import deliver, lineage, next_step
 from lambdalite.engine.aside import Aside
 from lambdalite.engine.contained import contained
 from lambdalite.errors import LambdaliteError, ServiceError, ServiceException
+from lambdalite.model.function import ROLES
 from lambdalite.model.queued import Settlement, State, delivery_lane, invocation_lane
 from lambdalite.observe.events import EventSettled, RecordDelivered
 from lambdalite.workers.waiting import obey
@@ -51,8 +52,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Dispatcher", "Question"]
 
-T = TypeVar("T")
-ROLES = ("on_success", "on_failure", "dead_letter")
 _TICK = 0.04  # O: seconds between looks for what other processes have stored
 _RETRY = 1.0  # O: seconds before the store is asked again after it failed
 _AHEAD = 64  # O: the most that is claimed ahead for one function

@@ -16,7 +16,7 @@ from lambdalite.errors import InvalidParameterValue
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["FunctionConfig", "Version"]
+__all__ = ["ROLES", "FunctionConfig", "Version"]
 
 
 def _frozen(given: Mapping[str, str]) -> Mapping[str, str]:
@@ -29,7 +29,8 @@ def _target(given: Any) -> Any:
     return arn if isinstance(arn, str) and not hasattr(given, "deliver") else given
 
 
-_ROLES = ("on_success", "on_failure", "dead_letter")
+#: Options that name a destination, which are also the roles of what it is given.
+ROLES = ("on_success", "on_failure", "dead_letter")
 _TIERS = ("process", "strict", "inline")
 _LEVELS = ("TRACE", "DEBUG", "INFO", "WARN", "ERROR", "FATAL")  # B: ApplicationLogLevel
 
@@ -110,7 +111,7 @@ class FunctionConfig:
         """Pickle it as plain values: the read-only views of its mappings cannot be."""
         values = {field.name: getattr(self, field.name) for field in attrs.fields(FunctionConfig)}
         plain = {"environment": dict(self.environment), "tags": dict(self.tags)}
-        targets = {role: _spelled_target(values[role]) for role in _ROLES}
+        targets = {role: _spelled_target(values[role]) for role in ROLES}
         return _rebuild_config, ({**values, **plain, **targets},)
 
 
@@ -201,7 +202,7 @@ def configure(options: Mapping[str, Any]) -> FunctionConfig:
     if faults:
         raise InvalidParameterValue(_summary(options.get("name"), faults))
     config = FunctionConfig(**options)
-    if any(_names(getattr(config, role), config.name) for role in _ROLES):
+    if any(_names(getattr(config, role), config.name) for role in ROLES):
         raise InvalidParameterValue("You can't specify the function as a destination for itself.")  # S
     return config
 
