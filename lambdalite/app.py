@@ -421,7 +421,11 @@ class App(Serving):
         Args:
             grace: seconds for sent events that are under way to finish. Those that do not go back to the store, without
                 counting an attempt.
+
+        Raises:
+            UsageError: ``grace`` is no seconds; nothing is closed.
         """
+        grace = arguments.seconds("grace", grace) or 0.0
         with self._lock:
             if self._closing:
                 return

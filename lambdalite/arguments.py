@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, cast
 
@@ -25,6 +26,7 @@ __all__ = [
     "encode",
     "is_redefinition",
     "patience",
+    "seconds",
 ]
 
 #: No event was given: the handler sees ``{}``, as on AWS.
@@ -142,6 +144,19 @@ def patience(wait: float | bool | None) -> float | None:
     if not isinstance(wait, (int, float)) or not wait >= 0:
         raise UsageError(f"wait= takes seconds (0 or more), True or None, not {wait!r}")
     return float(min(wait, FOREVER))
+
+
+def seconds(name: str, value: float | None) -> float | None:
+    """Seconds of ``timeout=`` or ``grace=``; None for no end. Below 0 is 0: what is left until a deadline may be.
+
+    Raises:
+        UsageError: no seconds at all.
+    """
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or math.isnan(value):
+        raise UsageError(f"{name}= takes seconds, or None for as long as it takes, not {value!r}")
+    return max(value, 0.0)
 
 
 def add_extras(

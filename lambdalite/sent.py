@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lambdalite.functions import Function
     from lambdalite.model.invocation import Invocation
     from lambdalite.model.queued import QueuedEvent
+    from lambdalite.workers.waiting import Plan
 
 __all__ = ["SentEvent", "check_order", "encode_checked", "extras", "moment"]
 
@@ -72,11 +73,11 @@ class SentEvent(Generic[A]):
         Raises:
             UsageError: the App is on a clock moved by hand, and nothing happens until somebody moves it.
         """
-        return block(self._queue.awaiting(self.request_id, timeout)) is not None
+        return block(self._awaiting(timeout)) is not None
 
     async def await_over(self, timeout: float | None = None) -> bool:  # noqa: ASYNC109 - one signature with `wait`
         """`wait` for asyncio and trio."""
-        return await obey(self._queue.awaiting(self.request_id, timeout)) is not None
+        return await obey(self._awaiting(timeout)) is not None
 
     def result(self, timeout: float | None = None) -> A:
         """Its answer, once it is over.
@@ -86,14 +87,17 @@ class SentEvent(Generic[A]):
             EventDropped: it never ran to an end: cancelled, too old, stopped.
             TimeoutError: the time was up before.
         """
-        return self._answer(block(self._queue.awaiting(self.request_id, timeout)), timeout)
+        return self._answer(block(self._awaiting(timeout)), timeout)
 
     async def aresult(self, timeout: float | None = None) -> A:  # noqa: ASYNC109 - one signature with `result`
         """`result` for asyncio and trio."""
-        return self._answer(await obey(self._queue.awaiting(self.request_id, timeout)), timeout)
+        return self._answer(await obey(self._awaiting(timeout)), timeout)
 
     def __await__(self) -> Generator[Any, Any, A]:
         return self.aresult().__await__()
+
+    def _awaiting(self, timeout: float | None) -> Plan[QueuedEvent | None]:
+        return self._queue.awaiting(self.request_id, arguments.seconds("timeout", timeout))
 
     def _answer(self, event: QueuedEvent | None, timeout: float | None) -> A:
         if event is None:

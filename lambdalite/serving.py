@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from lambdalite import limits
+from lambdalite import arguments, limits
 from lambdalite.arguments import NO_EVENT
 from lambdalite.errors import UsageError
 from lambdalite.functions import Function
@@ -137,7 +137,8 @@ class Serving:
     def drain(self, timeout: float | None = None) -> bool:
         """Wait until the queue is quiet: no event due, running, or on its way to a destination.
 
-        Events that wait for a later moment (retries, delays) stay; a `ManualClock` leads through those as well.
+        Events that wait for a later moment (retries, delays) stay; a `ManualClock` leads through those as well. It is about
+        this App: what other processes on its store run, or what none of its functions takes, is not waited for.
 
         Args:
             timeout: seconds of real time; None: as long as it takes.
@@ -146,7 +147,7 @@ class Serving:
             False if the time was up before.
         """
         self._open()
-        return self._background.drain(timeout)
+        return self._background.drain(arguments.seconds("timeout", timeout))
 
     def start(self) -> Self:
         """Serve the queue and the schedules from now on, in a thread of the App's own; ``with app:`` does it too.
@@ -166,11 +167,11 @@ class Serving:
                 to run again.
 
         Raises:
-            UsageError: this is not the main thread, which alone hears signals.
+            UsageError: this is not the main thread, which alone hears signals; or ``grace`` is no seconds.
         """
         from lambdalite.foreground import stay
 
-        stay(self, grace)
+        stay(self, arguments.seconds("grace", grace) or 0.0)
 
     def _hurry(self) -> None:
         """Let `close`, now or later, wait for nothing; from a signal handler."""

@@ -407,3 +407,23 @@ def test_list_of_nothing_is_refused(app: App) -> None:
     """SQLite takes a limit below zero for none at all."""
     with pytest.raises(UsageError, match="from 1 up"):
         app.queue.list(limit=-1)
+
+
+@pytest.mark.parametrize("wrong", ["1", float("nan"), True, []], ids=repr)
+def test_what_is_no_seconds_is_refused_where_it_is_given(app: App, wrong: Any) -> None:
+    """Not by the queue's thread, later."""
+    sent = app.function(echo).send(1)
+    run, close = (lambda grace: app.run_forever(grace=grace)), (lambda grace: app.close(grace=grace))
+    for call in (sent.wait, sent.result, app.drain, run, close):
+        with pytest.raises(UsageError, match="takes seconds"):
+            call(wrong)
+
+    assert not app.closed
+    assert 1 == sent.result(10)
+
+
+def test_time_that_is_up_already_is_no_mistake(app: App) -> None:
+    """What is left until a deadline may be less than nothing."""
+    sent = app.function(echo).send(1, delay=5)
+
+    assert not sent.wait(-1)
