@@ -118,11 +118,14 @@ class Background:
             self._service = service
 
     def _serve(self) -> None:
-        """`ensure`, for what is stored already: if the App is closed meanwhile, it stays for who comes next."""
+        """`ensure`, for what is stored already: if nobody can run it here any more, it stays for who comes next."""
         try:
             self.ensure()
         except UsageError:
             if not self._closed:
+                raise
+        except RuntimeError:  # no more threads: too many, or the interpreter is at its end
+            if self._where is None:
                 raise
 
     def _dispatcher(self) -> Any:

@@ -201,8 +201,13 @@ class Queue:
                     raise UsageError(f"there is no event {request_id} in this store (any more)")
                 if event.state.final:
                     return event
-                if self.check_wait is not None:
-                    self.check_wait()
+                check = self.check_wait
+                if check is None:
+                    raise UsageError(
+                        f"nothing here can tell when event {request_id} is over: the App is closing, or no thread can be"
+                        " started any more"
+                    )
+                check()
                 if waiter.stuck:
                     raise UsageError(_stuck(event, self._clock.now()))
                 if waiter.turn.deadline is not None and monotonic() >= waiter.turn.deadline:

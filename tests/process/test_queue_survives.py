@@ -14,6 +14,7 @@ import pytest
 
 from lambdalite import App, ManualClock, ResourceConflict, ServiceException, UsageError
 from lambdalite.engine import dispatch
+from lambdalite.engine.service import Service
 
 if TYPE_CHECKING:
     import pathlib
@@ -427,3 +428,21 @@ def test_time_that_is_up_already_is_no_mistake(app: App) -> None:
     sent = app.function(echo).send(1, delay=5)
 
     assert not sent.wait(-1)
+
+
+def test_event_is_sent_though_no_thread_can_be_started(tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As at the interpreter's end: it is safe in the store, so `send` does not raise; waiting here would be for ever."""
+
+    def refuse(self: Service) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(Service, "start", refuse)
+    with App(isolation="inline") as lost, pytest.raises(RuntimeError, match="new thread"):
+        lost.function(echo).send(1)
+    app = App(isolation="inline", store=tmp_path / "jobs.db")
+    sent = app.function(echo).send(1)
+
+    assert "ready" == sent.status
+    with pytest.raises(UsageError, match="no thread can be started"):
+        sent.wait()
+    app.close()
