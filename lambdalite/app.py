@@ -102,30 +102,21 @@ class App(Serving):
         self.clock: Clock = clock if clock is not None else SystemClock()
         self.region, self.account = region, account
         self._settings: dict[str, Any] = {"account_limit": concurrency, "idle_seconds": idle_seconds, "spares": spares}
-        self._registry = Registry()
-        self._observatory = Observatory(now=self.clock.now)
-        self._capacity = self._new_capacity()
-        self._gateway = Gateway(self)
+        self._registry, self._observatory = Registry(), Observatory(now=self.clock.now)
+        self._capacity, self._gateway = self._new_capacity(), Gateway(self)
         if tail:
             self._observatory.logs.follow(Tail(sys.stderr))
         self._background = Background(
-            store=store,
-            durability=durability,
-            dispatch=dispatch,
-            parallel=min(async_concurrency, concurrency),
-            functions=lambda: self._registry.functions,
-            plan=self._plan_queued,
-            clock=self.clock,
-            observatory=self._observatory,
-            names=(region, account),
-        )
+            store=store, durability=durability, dispatch=dispatch, parallel=min(async_concurrency, concurrency),
+            functions=lambda: self._registry.functions, plan=self._plan_queued, clock=self.clock,
+            observatory=self._observatory, names=(region, account),
+        )  # fmt: skip
         self._functions: dict[str, Function[Any, Any]] = {}
         self._lock = threading.Lock()  # guards _supervisor, _closed, _revision
         self._supervisor: Supervisor | None = None
         self._closing = self._closed = False
         self._leave: Callable[[], None] | None = None
-        self._revision = 0
-        self._kept = False
+        self._revision, self._kept = 0, False
         self._keeper: threading.Thread | None = None
         _apps.add(self)
 
