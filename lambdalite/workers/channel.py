@@ -148,6 +148,9 @@ class Channel:
                 data = self.sock.recv(_FIRST if not buffer else min(max(self._need - len(buffer), _FIRST), _LARGE))
             except BlockingIOError:
                 return None
+            except ConnectionResetError:
+                self.refused = True  # it ended without having read all that was sent
+                data = b""
             except ConnectionError:
                 data = b""
             if not data:

@@ -48,7 +48,7 @@ class Environment:
     """One process under an environment. Owned by one caller at a time; `Capacity` decides by whom."""
 
     __slots__ = (
-        "_board", "_last_peak", "_link", "_reopened", "_slot", "_supervisor", "channel", "failed", "id", "idle_since",
+        "_board", "_called", "_last_peak", "_link", "_reopened", "_slot", "_supervisor", "channel", "failed", "id", "idle_since",
         "init_seconds", "invocations", "phase", "provisioned", "stream", "template", "trace", "version",
     )  # fmt: skip
 
@@ -61,6 +61,7 @@ class Environment:
         self.trace = ""  # the handler's traceback of a failed init
         self.idle_since = 0.0
         self.invocations = 0
+        self._called = 0  # the last invocation that has asked for something: its event was taken
         self._reopened = 0
         self._last_peak = 0  # what the kernel says of a dead process: it may have died between two looks
         self._open()
@@ -213,6 +214,7 @@ class Environment:
         Raises:
             ProtocolError: no handler of ours would ask so. Each waits for its reply before it writes anything else.
         """
+        self._called = self.invocations
         meta, gateway, channel = frames.decode_meta(frame.meta), invocation.gateway, self.channel
         number = meta.pop("call", None)
         if gateway is None or channel.ahead or frame.number != self.invocations or not _is_number(number):
@@ -230,7 +232,8 @@ class Environment:
     def _died(self, invocation: Invocation, sent: float) -> Plan[Verdict | None]:
         last = self.channel.last_word()
         self._last_peak = int((last or {}).get("maxrss", 0)) * 1024
-        if self.channel.refused or (last is not None and last.get("at", sent) < sent):
+        untaken = self.channel.refused and self._called != self.invocations
+        if untaken or (last is not None and last.get("at", sent) < sent):
             self.phase = step(self.phase, Event.FAIL)
             return None
         if last is None:

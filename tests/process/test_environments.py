@@ -645,6 +645,23 @@ def test_zygote_killed_is_replaced(app: App) -> None:
     assert 2 == function.invoke(2)
 
 
+def test_event_that_a_dead_environment_has_not_read_goes_to_another(app: App) -> None:
+    """It was sent, and nobody can say how its environment ended; but it was left unread."""
+    function = app.function(shop.echo, reuse=True)
+    function.invoke(1)
+    [zygote] = psutil.Process(app.supervisor().pid).children()
+    for process in environments(app.supervisor().pid):
+        process.suspend()
+    answers: list[Any] = []
+    thread = threading.Thread(target=lambda: answers.append(function.run(2).payload))
+    thread.start()
+    assert until(lambda: app.statistics().in_use == 1)
+    zygote.kill()
+    thread.join()
+
+    assert [b"2"] == answers
+
+
 @pytest.mark.parametrize(
     "options",
     [{"trace_id": 5}, {"trace_id": "a\0b"}, {"trace_id": "\ud800"}, {"client_context": 5}, {"identity": {"a": 1}}],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+import sys
 import threading
 from typing import TYPE_CHECKING
 
@@ -118,6 +119,18 @@ def test_end_of_a_process_that_waits_for_a_reply_is_seen(ends: Ends) -> None:
 
     assert (True, True) == (channel.ended(), channel.ended())
     assert 9 == (channel.last_word() or {}).get("status")
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only Linux tells")
+@pytest.mark.parametrize(("read", "refused"), [(0, True), (4, True), (5, False)])
+def test_event_that_was_not_taken_whole_is_known(ends: Ends, read: int, refused: bool) -> None:
+    """A process that ends with a part of it unread cannot have run it: another one may."""
+    channel, far, _ = ends
+    channel.try_send_all(b"head", b"+")
+    far.recv(read)
+    far.close()
+
+    assert (None, True, refused) == (channel.receive(), channel.eof, channel.refused)
 
 
 def test_reply_to_a_process_that_is_gone_says_nothing_of_its_event(ends: Ends) -> None:
