@@ -105,6 +105,7 @@ class Dispatcher:
         self.owner, self._claims = owner, claims
         self._parallel = 1 if clock.manual else parallel
         self._lines: dict[str, Line] = {}
+        self._waiting: dict[Line, None] = {}  # those with a backlog, in the order in which they came to have one
         self._desks: dict[str, Aside] = {}  # by lane of records
         self._delivering: set[str] = set()  # lanes with a record claimed
         self._records: deque[QueuedEvent] = deque()  # those of them that nobody delivers yet
@@ -143,9 +144,9 @@ class Dispatcher:
         waiters = self._queue.waiters() if self._clock.manual else ()
         self._woken = anyio.Event()
         settled, self._settled = self._settled, []
-        rooms, limit = self._rooms()
+        rooms, limit, holds = self._rooms()
         try:
-            claim = await self._aside.call(self._obtain, settled, rooms, limit)
+            claim = await self._aside.call(self._obtain, settled, rooms, limit, holds)
         except Exception as error:  # a Store of somebody else's may raise anything
             self._settled = settled + self._settled  # nothing is lost: they are written when the store can again
             self._asked += asked
@@ -156,21 +157,22 @@ class Dispatcher:
             self._take(event)
         self._staff()
         self._answer(asked, waiters)
-        if not self._settled and not self._woken.is_set() and not self._asked:
+        if not self._settled and not self._woken.is_set():  # who asks wakes, and so does what ends
             await self._sleep(full=len(claim.events) >= limit)
 
-    def _obtain(self, settled: list[Settlement], rooms: dict[str, int], limit: int) -> Claim:
+    def _obtain(self, settled: list[Settlement], rooms: dict[str, int], limit: int, holds: dict[str, int]) -> Claim:
         """In the store's thread: fire what is scheduled, settle, claim."""
         now = self._clock.now()
         if self._claims and not self._stopping:
             self._timetable.fire(now)
-        return self._queue.store.turn(settled, rooms, limit, now, self.owner, limits.LEASE_SECONDS)
+        return self._queue.store.turn(settled, rooms, limit, now, self.owner, limits.LEASE_SECONDS, holds)
 
-    def _rooms(self) -> tuple[dict[str, int], int]:
-        """How many events of which lane may be claimed, and how many together."""
+    def _rooms(self) -> tuple[dict[str, int], int, dict[str, int]]:
+        """How many events of which lane may be claimed, how many together, and of which lane we hold how many."""
         rooms: dict[str, int] = {}
+        holds: dict[str, int] = {}
         if self._stopping or not self._claims:
-            return rooms, 0
+            return rooms, 0, holds
         ahead, held = 0, 0
         for name, version in self._functions().items():
             line = self._lines.get(name)
@@ -179,16 +181,18 @@ class Dispatcher:
             line.ahead = 0 if self._clock.manual else min(2 * line.settled, _AHEAD)
             line.settled = 0
             ahead += line.ahead
-            held += line.running + len(line.backlog)
+            mine = line.running + len(line.backlog)
+            held += mine
             line.places = self._places(version.config)
-            rooms[invocation_lane(name)] = line.places + line.ahead - line.running - len(line.backlog)
+            lane = invocation_lane(name)
+            rooms[lane], holds[lane] = line.places + line.ahead - mine, mine
             for role in ROLES:
                 lane = delivery_lane(name, role)
                 desk = self._desks.get(lane)  # busy without a delivery under way: with one that has been given up
                 rooms[lane] = int(lane not in self._delivering and not (desk is not None and desk.busy))
         one = int(not held and not self._delivering)  # with a clock moved by hand: one after the other
         limit = one if self._clock.manual else max(self._parallel + ahead - held, 0)
-        return {lane: room for lane, room in rooms.items() if room > 0}, limit
+        return {lane: room for lane, room in rooms.items() if room > 0}, limit, holds
 
     def _places(self, config: FunctionConfig) -> int:
         reserved = config.reserved_concurrency
@@ -242,7 +246,9 @@ class Dispatcher:
             self._delivering.add(event.lane)
             self._records.append(event)
         else:
-            self._lines[event.function].backlog.append(event)
+            line = self._lines[event.function]
+            line.backlog.append(event)
+            self._waiting[line] = None
 
     def _staff(self) -> None:
         """Start what there is room for: records, which are few and quick, then events, line by line."""
@@ -255,11 +261,20 @@ class Dispatcher:
             self._tasks.start_soon(self._deliver, self._records.popleft())
             if serial:
                 return
-        for line in self._lines.values():
-            while line.backlog and line.running < line.places and self._running < self._parallel:
-                line.running += 1
-                self._running += 1
-                self._tasks.start_soon(self._work, line, line.backlog.popleft())
+        while self._running < self._parallel:
+            waiting = [line for line in self._waiting if line.running < line.places]
+            if not waiting:
+                return
+            line = min(waiting, key=_running)  # the one that has least: a long line holds up no short one
+            line.running += 1
+            self._running += 1
+            self._tasks.start_soon(self._work, line, self._next_of(line))
+
+    def _next_of(self, line: Line) -> QueuedEvent:
+        event = line.backlog.popleft()
+        if not line.backlog:
+            del self._waiting[line]
+        return event
 
     async def _work(self, line: Line, event: QueuedEvent) -> None:
         """Run an event, and then what the line has more of, until none is left."""
@@ -269,9 +284,9 @@ class Dispatcher:
                 line.settled += 1
                 self._settled.append(settlement)
                 self.wake()
-                if not line.backlog or self._stopping:
-                    return
-                event = line.backlog.popleft()
+                if not line.backlog or self._stopping or len(self._waiting) > 1:
+                    return  # with others waiting, the place goes to the one that has least
+                event = self._next_of(line)
         finally:
             line.running -= 1
             self._running -= 1
@@ -409,7 +424,7 @@ class Dispatcher:
         """Give what we hold to whoever comes next, and close what we own."""
         settled, self._settled = self._settled, []
         try:
-            self._tell(settled, await self._aside.call(self._obtain, settled, {}, 0))
+            self._tell(settled, await self._aside.call(self._obtain, settled, {}, 0, {}))
             await self._aside.call(self._queue.store.hand_back, self.owner)
         except LambdaliteError as error:
             _print(f"what was claimed could not be handed back, and comes back when its lease ends: {error}")
@@ -450,6 +465,10 @@ class Question:
     def answer(self, error: Exception | None) -> None:
         self.error = error
         self.event.set()
+
+
+def _running(line: Line) -> int:
+    return line.running
 
 
 def _earliest(one: float | None, other: float | None) -> float | None:

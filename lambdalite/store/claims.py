@@ -82,6 +82,7 @@ class Asked(NamedTuple):
     now: float
     owner: str
     lease: float
+    holds: Mapping[str, int] | None
 
 
 class Look(NamedTuple):
@@ -275,12 +276,17 @@ def _choose(connection: sqlite3.Connection, lanes: Lanes, ready: Iterable[int], 
     for lane in ready:
         name = lanes.name(connection, lane)[0]
         room = asked.rooms[name] if name.startswith(DELIVERY) else min(asked.rooms[name], asked.limit)
-        found += [(rank, due, number, name) for number, rank, due in connection.execute(_NEXT, (lane, room))]
+        rows = connection.execute(_NEXT, (lane, room))
+        if asked.holds is None:
+            found += [(rank, 0, due, number, name) for number, rank, due in rows]
+        else:
+            has = asked.holds.get(name, 0)
+            found += [(rank, has + place, due, number, name) for place, (number, rank, due) in enumerate(rows)]
     found.sort()
     chosen: list[int] = []
     taken: dict[str, int] = {}
     left = asked.limit
-    for _, _, number, name in found:
+    for _, _, _, number, name in found:
         record = name.startswith(DELIVERY)
         if taken.get(name, 0) < asked.rooms[name] and (record or left > 0):
             taken[name] = taken.get(name, 0) + 1

@@ -53,7 +53,7 @@ class Store(Protocol):
 
     def turn(
         self, settlements: Sequence[Settlement], rooms: Mapping[str, int], limit: int, now: float, owner: str,
-        lease: float,
+        lease: float, holds: Mapping[str, int] | None = None,
     ) -> Claim:  # fmt: skip
         """Settle and claim, in one transaction.
 
@@ -66,6 +66,8 @@ class Store(Protocol):
                 are taken over (also those that end absurdly late, more than two leases ahead: a clock went back).
             owner: who claims.
             lease: seconds that a claim holds unless renewed.
+            holds: how many events of each lane the claimer has already: among equal priorities the lane of which it has
+                least goes first, so that a long lane holds up no short one. None: what was due first.
         """
         ...
 

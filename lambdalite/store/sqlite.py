@@ -191,9 +191,9 @@ class SqlStore:
 
     def turn(
         self, settlements: Sequence[Settlement], rooms: Mapping[str, int], limit: int, now: float, owner: str,
-        lease: float,
+        lease: float, holds: Mapping[str, int] | None = None,
     ) -> Claim:  # fmt: skip
-        asked = claims.Asked(settlements, rooms, limit, now, owner, lease)
+        asked = claims.Asked(settlements, rooms, limit, now, owner, lease, holds)
         check = self._is_time_to_check()
         if not settlements:
             with self._reading() as connection:

@@ -215,6 +215,27 @@ def test_known_request_id_is_not_run_twice(app: App, clock: ManualClock, place: 
     assert ["1 order-7"] == pathlib.Path(file).read_text().splitlines()
 
 
+def test_long_line_holds_up_no_short_one(place: str) -> None:
+    """Two hundred events of one function, then one of another: it does not wait for all of them."""
+    store, file = os.path.join(place, "jobs.db"), os.path.join(place, "order")
+    options: dict[str, Any] = {"timeout": 60, "init_timeout": 60, "writable": [place], "reuse": True}
+    with App(store=store, dispatch=False) as app:
+        long, short = app.function(note, name="long"), app.function(note, name="short")
+        for n in range(200):
+            long.send({"n": n, "file": file})
+        last = short.send({"n": "short", "file": file})
+    app = App(store=store, async_concurrency=2)
+    for name in ("long", "short"):  # warm: a cold start takes longer than two hundred of these
+        app.function(note, name=name, **options).invoke({"n": "warm", "file": file})
+    with app:
+        app.sent(last.request_id).wait(30)
+        app.drain(60)
+    names = [line.split()[0] for line in pathlib.Path(file).read_text().splitlines()]
+
+    assert 203 == len(names)
+    assert names.index("short") < 100
+
+
 # --- destinations -------------------------------------------------------------------------------------------------
 
 

@@ -123,6 +123,18 @@ def test_turn_claims_no_more_than_there_is_room_for(store: Store, make: Make, cl
     assert [] == ids(claim(rooms={invocation_lane("h"): 5}, limit=0).events)
 
 
+def test_lane_of_which_least_is_held_goes_first(store: Store, make: Make, claim: Turn) -> None:
+    """A long lane holds up no short one; priority goes before that, and without a word of holdings due time alone."""
+    store.put([make(function=name) for name in "fffffg"])
+    f, g = invocation_lane("f"), invocation_lane("g")
+    rooms = {f: 9, g: 9}
+
+    assert ["e1"] == ids(claim(rooms=rooms, limit=1).events)
+    assert ["e6"] == ids(claim(rooms=rooms, limit=1, holds={f: 1, g: 0}).events)
+    store.put([make(function="g"), make(function="g", priority=1)])
+    assert ["e8", "e2", "e3"] == ids(claim(rooms=rooms, limit=3, holds={f: 0, g: 0}).events)
+
+
 def test_turn_claims_nothing_twice(store: Store, make: Make, claim: Turn) -> None:
     """An event has one host at a time."""
     store.put([make(), make()])
