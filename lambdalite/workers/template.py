@@ -150,10 +150,11 @@ class Template:
                     self._link = None  # its slot is somebody else's now, whether a new one starts or not
                 try:
                     link = self._link = self._start()
-                except ServiceException:
-                    if link is not None and link.supervisor.alive:
+                except ServiceException as error:
+                    killed = isinstance(error.__cause__, ConnectionError)  # before it had read what it is to run
+                    if link is not None and link.supervisor.alive and not killed:
                         raise
-                    link = self._link = self._start()  # the supervisor broke under our hands: once more, with a new one
+                    link = self._link = self._start()  # it, or the supervisor, broke under our hands: once more
                 link.served = served  # this version's init has been seen to succeed, so a death in it deserves a try
             return link
 
