@@ -481,8 +481,6 @@ def _plain(handler: Any) -> Any:
     return handler
 
 
-# --- the life of all Apps -----------------------------------------------------------------------------------------
-
 _apps: weakref.WeakSet[App] = weakref.WeakSet()
 
 
@@ -493,5 +491,10 @@ def _close_all() -> None:
         app.close()
 
 
+def _after_fork_in_child() -> None:
+    for app in list(_apps):
+        app._after_fork()  # noqa: SLF001
+
+
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=lambda: [app._after_fork() for app in list(_apps)])  # noqa: SLF001
+    os.register_at_fork(after_in_child=_after_fork_in_child)
