@@ -62,6 +62,7 @@ class Background:
         self._service: Service | None = None
         self._begun = False
         self._closed = False
+        self._watching = False  # the store wakes us
         self._ending: Service | None = None  # while it stops; this and the next are used without the lock
         self._hurried = False
 
@@ -111,11 +112,16 @@ class Background:
                 return
             if self._closed:
                 raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
-            service = Service(self._dispatcher, self.queue, self.timetable, self._clock)
-            if self._dispatch:
-                store.watch(service.wake)
-            service.start()
-            self._service = service
+            if self._dispatch and not self._watching:
+                store.watch(self.wake)
+                self._watching = True
+            # In place before it starts: what is stored from its first look on must find it.
+            service = self._service = Service(self._dispatcher, self.queue, self.timetable, self._clock)
+            try:
+                service.start()
+            except BaseException:
+                self._service = None
+                raise
 
     def _serve(self) -> None:
         """`ensure`, for what is stored already: if nobody can run it here any more, it stays for who comes next."""
@@ -194,6 +200,7 @@ class Background:
         if self._service is not None and self._clock.manual:
             self._clock.detach(self._service)  # type: ignore[attr-defined]  # only clocks moved by hand have it
         self._service = None
+        self._watching = False
         self.queue.after_fork()
         self.timetable.after_fork()
 

@@ -39,6 +39,7 @@ IDLE_SECONDS = 600.0  # O: AWS does not say; a common observation
 SPARES = 1  # O: environments forked ahead per stateless function
 SPARES_MOST = 100  # O: each is a process that waits; that many idle ones for every function are a burst's worth
 SPARES_AT_ONCE = 2  # O: one for the one just taken, one more to catch up: no invocation pays for all
+REPLACEMENTS = 8  # O: environments that one invocation may find dead before it is refused
 DESCRIPTOR_RESERVE = 48  # O: descriptors that we leave to the application when we refuse to start more
 
 # --- inside an environment ----------------------------------------------------------------------------------------

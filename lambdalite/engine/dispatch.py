@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["Dispatcher", "Question"]
 
 _TICK = 0.04  # O: seconds between looks for what other processes have stored
+_REMARK = 60.0  # O: seconds between two remarks about one thing
 _RETRY = 1.0  # O: seconds before the store is asked again after it failed
 _AHEAD = 64  # O: the most that is claimed ahead for one function
 
@@ -116,7 +117,7 @@ class Dispatcher:
         self._stopping = False
         self._last: anyio.CancelScope | None = None  # what is done after the end has been asked for
         self._asked: list[Question] = []
-        self._complained_at = -1e9
+        self._remarked: dict[str, float] = {}
         #: How many events and records it has taken up; other threads read it.
         self.taken = 0
         #: When there is something to do next by the clock; other threads read it.
@@ -218,11 +219,20 @@ class Dispatcher:
         self._asked = []
         for request_id in self._queue.awaited:
             self._queue.over(request_id)  # perhaps it cannot be read either: who waits looks for himself
-        if monotonic() - self._complained_at > 60:  # a disk that stays full fills no terminal
-            self._complained_at = monotonic()
-            _print(f"the store cannot be written, events wait and nothing is lost: {error}")
+        what = (
+            "the store cannot be used"
+            if isinstance(error, LambdaliteError)
+            else f"a turn failed, {type(error).__name__}"
+        )
+        self._remark("store", f"{what}: events wait, and nothing is lost: {error}")
         with anyio.move_on_after(_RETRY):
             await anyio.sleep_forever()
+
+    def _remark(self, about: str, text: str) -> None:
+        """Tell the terminal, of each thing once a minute: a disk that stays full is no news."""
+        if monotonic() - self._remarked.get(about, -1e9) > _REMARK:
+            self._remarked[about] = monotonic()
+            _print(text)
 
     def wake(self) -> None:
         """Something may have become claimable."""
@@ -313,7 +323,7 @@ class Dispatcher:
                 result = error
             except Exception as error:  # one of the two service loops: what is wrong with one event ends no other
                 result = ServiceException(f"{type(error).__name__}: {error}")
-                _print(f"event {event.request_id} of {event.function} could not be run: {error}")
+                self._remark(event.function, f"event {event.request_id} of {event.function} could not be run: {error}")
             step = next_step.decide(event, result, version.config, self._clock.now())
             failure = "" if outcome is not None and outcome.failure is None else _failure(result)
         else:

@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lambdalite import limits
 from lambdalite.clock import wall
-from lambdalite.errors import TooManyRequests
+from lambdalite.errors import ServiceException, TooManyRequests
 from lambdalite.model.outcome import Outcome
 from lambdalite.observe.events import EnvironmentStarted
 from lambdalite.workers.lifecycle import Phase
@@ -33,7 +34,7 @@ def walk(
 
     Raises:
         TooManyRequests: no room, now or within ``patience`` seconds.
-        ServiceException: this machine has no room.
+        ServiceException: this machine has no room, or environments end before they can be used.
         InvalidRequestContent: the event is not JSON.
     """
     environment = capacity.take(fleet)  # 3
@@ -44,7 +45,7 @@ def walk(
             observatory.throttled(invocation.version.name, error.reason)
             raise
     try:
-        outcome = None
+        outcome, died = None, 0
         while outcome is None:
             waited, verdict, began_at = environment.phase is not Phase.IDLE, None, wall()
             if observatory.logs.followers.active:
@@ -56,7 +57,8 @@ def walk(
                 break
             outcome = yield from environment.run(invocation, fleet.meanwhile)  # 5, 6
             if outcome is None:  # it had died while it was idle: the event was never seen, so another one takes it
-                environment = capacity.replace(fleet, environment)
+                died += 1
+                environment = _replacement(capacity, fleet, environment, died)
             elif waited:
                 outcome.init_duration = environment.init_seconds
                 _tell_started(observatory, environment)
@@ -71,6 +73,17 @@ def walk(
         capacity.release(fleet, environment)  # 7
     observatory.done(outcome)
     return outcome
+
+
+def _replacement(
+    capacity: Capacity, fleet: Fleet, environment: Environment | InlineEnvironment, died: int
+) -> Environment | InlineEnvironment:
+    if died > limits.REPLACEMENTS:
+        raise ServiceException(
+            f"{died} environments of {fleet.version.name} in a row ended before they had read their event: "
+            "look at what its init leaves running"
+        )
+    return capacity.replace(fleet, environment)
 
 
 def _tell_started(observatory: Observatory, environment: Environment | InlineEnvironment) -> None:
