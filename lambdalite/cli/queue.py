@@ -116,6 +116,8 @@ def _retry(store: Store, options: argparse.Namespace) -> int:
 
 def _redrive(store: Store, options: argparse.Namespace) -> int:
     if options.request_id is not None:
+        if options.function is not None:
+            raise UsageError("redrive takes one event by its id, or all of a function: not both")
         _find(store, options.request_id)
     count = store.redrive(wall(), function=options.function, request_id=options.request_id)
     print(json.dumps({"redriven": count}) if options.json else f"{count} failed events are in the queue again")
