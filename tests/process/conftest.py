@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from typing import TYPE_CHECKING
 
 import psutil
@@ -15,6 +16,13 @@ from lambdalite.workers import launch
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
+
+
+# Shells start what runs in the background with signals ignored (nohup: SIGHUP), and so would everything that is started
+# here; whoever tests what a signal does needs it to arrive.
+for _number, _usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, _usual)
 
 
 def until(condition: Callable[[], bool], seconds: float = 10.0) -> bool:
