@@ -146,6 +146,7 @@ class ManualClock:
         # would never be. Owned by whoever holds _moving.
         self._now = self._start
         self._moving = threading.RLock()
+        self._joining = threading.Lock()  # for writers of _timed; not _moving, which is held while Apps start and end
         self._subscribers: list[Callable[[], object]] = []
         self._timed: tuple[Timed, ...] = ()  # replaced as a whole
 
@@ -155,11 +156,13 @@ class ManualClock:
 
     def attach(self, timed: Timed) -> None:
         """Lead ``timed`` through what it has to do, from now on."""
-        self._timed = (*self._timed, timed)
+        with self._joining:
+            self._timed = (*self._timed, timed)
 
     def detach(self, timed: Timed) -> None:
         """No longer."""
-        self._timed = tuple(one for one in self._timed if one is not timed)
+        with self._joining:
+            self._timed = tuple(one for one in self._timed if one is not timed)
 
     def now(self) -> float:
         """Seconds since the epoch."""

@@ -65,9 +65,6 @@ class Service:
         """
         self._thread.start()
         self._ready.wait()
-        self._queue.poke, self._queue.check_wait = self.wake, self.check_wait
-        if self._clock.manual:
-            self._clock.attach(self)  # type: ignore[attr-defined]  # only clocks moved by hand have it
 
     def _run(self) -> None:
         _SERVICE.set(self)
@@ -95,6 +92,10 @@ class Service:
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
         self._waking = False
+        if not self._ready.is_set():  # before anything runs: the first handler may already try to wait for itself
+            self._queue.poke, self._queue.check_wait = self.wake, self.check_wait
+            if self._clock.manual:
+                self._clock.attach(self)  # type: ignore[attr-defined]  # only clocks moved by hand have it
         self._ready.set()
         if self._stopped.is_set():
             self._dispatcher.stop()
