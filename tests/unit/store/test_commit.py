@@ -285,9 +285,8 @@ def test_leader_waits_for_as_many_as_last_time(slow: Slow) -> None:
     assert 99 == slow.insert(99)
 
 
-def test_thread_that_is_inside_already_is_told() -> None:
+def test_thread_that_is_inside_already_is_told(slow: Slow) -> None:
     """A signal handler that sends while a send is under way would wait for what it has interrupted."""
-    slow = Slow()
 
     def interrupted(connection: sqlite3.Connection) -> str:
         with pytest.raises(UsageError, match="interrupted while it used the store"):
