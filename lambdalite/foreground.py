@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Any
 
 from lambdalite.errors import UsageError
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["stay"]
 
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
+_SLICE = 0.2  # O: seconds
 
 
 def _signals() -> tuple[signal.Signals, ...]:
@@ -25,6 +26,18 @@ def _signals() -> tuple[signal.Signals, ...]:
     if hangup is None or signal.getsignal(hangup) is not signal.SIG_DFL:
         return _SIGNALS
     return (*_SIGNALS, hangup)
+
+
+def _nothing(told: SimpleQueue[int]) -> bool:
+    """Wait for a word; in slices, since a signal may come in the moment before the wait, or to another thread.
+
+    Then nothing wakes the wait, and Python runs the handler between two waits only.
+    """
+    try:
+        told.get(timeout=_SLICE)
+    except Empty:
+        return True
+    return False
 
 
 def stay(app: Serving, grace: float) -> None:
@@ -59,7 +72,8 @@ def stay(app: Serving, grace: float) -> None:
     try:
         app._leave = lambda: told.put(0)  # noqa: SLF001 - two halves of one thing
         app.start()
-        told.get()
+        while not heard and _nothing(told):
+            continue
         app.close(grace=grace)
     finally:
         for number, handler in before.items():

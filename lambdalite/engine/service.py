@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Service"]
 
 
+_SLICE = 0.2  # O: seconds
 _PAUSE = 1.0  # O: seconds before it starts again after a failure
 _SERVICE: ContextVar[Service | None] = ContextVar("lambdalite_service", default=None)  # on whose loop this runs
 
@@ -192,7 +193,10 @@ class Service:
             return
         try:
             self._ask_to_stop(grace)
-            self._ended.wait()  # not join: interrupted, that takes the thread for ended (bpo-45274)
+            # Not join: interrupted, that takes the thread for ended (bpo-45274). In slices: the kernel may give a second signal
+            # to another thread, which wakes nobody here, and Python hears of it between two waits only.
+            while not self._ended.wait(_SLICE):
+                continue
         except BaseException:  # Ctrl-C: in haste, but nothing half done
             self._ask_to_stop(0.0)
             self.hurry()
