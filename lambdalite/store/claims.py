@@ -17,7 +17,21 @@ if TYPE_CHECKING:
     from lambdalite.model.queued import QueuedEvent, Settlement
     from lambdalite.store.rows import Lanes
 
-__all__ = ["LOOK", "Asked", "Look", "free", "hold", "host_of", "look", "regroup", "settle", "work"]
+__all__ = [
+    "FREE",
+    "LOOK",
+    "WAITS",
+    "Asked",
+    "Look",
+    "free",
+    "hold",
+    "host_of",
+    "look",
+    "regroup",
+    "regroup_rows",
+    "settle",
+    "work",
+]
 
 #: How many waiting events become ready in one turn: nobody waits long for the store meanwhile.
 PROMOTED_AT_ONCE = 2_000
@@ -52,7 +66,10 @@ SELECT id, machine, pid, started, lease_until,
 FROM hosts WHERE owner <> ?
 """
 
-_FREE = "state = CASE WHEN grp IS NULL THEN 0 ELSE 2 END, host = NULL"
+#: Ready, or in a group behind the others until `regroup_rows` has looked: what follows is always that.
+WAITS = "state = CASE WHEN grp IS NULL THEN 0 ELSE 2 END"
+#: The same of one that was claimed.
+FREE = f"{WAITS}, host = NULL"
 
 _SETTLE = """
 UPDATE events SET state = ?, due = ?, attempts = ?, refusals = ?, condition = ?, failure = ?, answer = ?, finished_at = ?,
@@ -67,7 +84,7 @@ _NEXT = (
 )
 
 _PROMOTE = f"""
-UPDATE events SET {_FREE} WHERE seq IN (
+UPDATE events SET {FREE} WHERE seq IN (
     SELECT seq FROM events INDEXED BY waiting WHERE state = 1 AND lane = ? AND due <= ? ORDER BY due LIMIT ?
 ) RETURNING lane, grp
 """
@@ -168,7 +185,7 @@ def work(
     lost, stirred = settle(connection, lanes, asked.settlements, asked.owner)
     found = look(connection, lanes, asked, check=check)
     if found.lapsed:
-        stirred = free(connection, found.lapsed) or stirred
+        stirred = free(connection, found.lapsed) > 0 or stirred
     for number in found.due:
         _promote(connection, number, asked.now)
     if found.due or found.lapsed:
@@ -209,20 +226,25 @@ def settle(
     return lost, stirred or bool(groups)
 
 
-def free(connection: sqlite3.Connection, numbers: Iterable[int]) -> bool:
-    """Make all claims of hosts ready again, and forget the hosts; was there any?"""
+def free(connection: sqlite3.Connection, numbers: Iterable[int]) -> int:
+    """Make all claims of hosts ready again, and forget the hosts; how many claims."""
     freed: list[tuple[int, str | None]] = []
     for number in numbers:
         freed += connection.execute(
-            f"UPDATE events SET {_FREE} WHERE state = 3 AND host = ? RETURNING lane, grp", (number,)
+            f"UPDATE events SET {FREE} WHERE state = 3 AND host = ? RETURNING lane, grp", (number,)
         ).fetchall()
         connection.execute("DELETE FROM hosts WHERE id = ?", (number,))
-    regroup(connection, {(lane, group) for lane, group in freed if group is not None})
-    return bool(freed)
+    regroup_rows(connection, freed)
+    return len(freed)
 
 
 def _promote(connection: sqlite3.Connection, lane: int, now: float) -> None:
     rows = connection.execute(_PROMOTE, (lane, now, PROMOTED_AT_ONCE)).fetchall()
+    regroup_rows(connection, rows)
+
+
+def regroup_rows(connection: sqlite3.Connection, rows: Iterable[tuple[int, str | None]]) -> None:
+    """`regroup`, of what an UPDATE or DELETE gives back: lanes and groups, of which many events have none."""
     regroup(connection, {(lane, group) for lane, group in rows if group is not None})
 
 

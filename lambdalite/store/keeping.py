@@ -11,7 +11,7 @@ from lambdalite.store.rows import EVENT, Lanes, event_of
 
 if TYPE_CHECKING:
     import sqlite3
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from lambdalite.model.queued import QueuedEvent
 
@@ -38,7 +38,6 @@ __all__ = [
 
 _AT_ONCE = 1_000  # O: rows changed in one transaction
 _LEASE = "(SELECT owner FROM hosts WHERE hosts.id = events.host), (SELECT lease_until FROM hosts WHERE hosts.id = events.host)"
-_WAITS = "state = CASE WHEN grp IS NULL THEN 0 ELSE 2 END"
 
 
 # --- claims -----------------------------------------------------------------------------------------------------------
@@ -61,23 +60,14 @@ def hand_back(connection: sqlite3.Connection, owner: str, ids: Sequence[str] | N
     if host is None:
         return 0
     if ids is None:
-        rows = connection.execute(
-            f"UPDATE events SET {_WAITS}, host = NULL WHERE state = 3 AND host = ? RETURNING lane, grp", (host,)
+        return claims.free(connection, (host,))
+    rows = []
+    for one in ids:
+        rows += connection.execute(
+            f"UPDATE events SET {claims.FREE} WHERE id = ? AND state = 3 AND host = ? RETURNING lane, grp", (one, host)
         ).fetchall()
-        connection.execute("DELETE FROM hosts WHERE id = ?", (host,))
-    else:
-        rows = []
-        for one in ids:
-            rows += connection.execute(
-                f"UPDATE events SET {_WAITS}, host = NULL WHERE id = ? AND state = 3 AND host = ? RETURNING lane, grp",
-                (one, host),
-            ).fetchall()
-    _regroup(connection, rows)
+    claims.regroup_rows(connection, rows)
     return len(rows)
-
-
-def _regroup(connection: sqlite3.Connection, rows: Iterable[tuple[int, str | None]]) -> None:
-    claims.regroup(connection, {(lane, group) for lane, group in rows if group is not None})
 
 
 # --- schedules --------------------------------------------------------------------------------------------------------
@@ -205,16 +195,16 @@ def cancel(connection: sqlite3.Connection, request_id: str, now: float) -> int:
         "UPDATE events SET state = 6, finished_at = ? WHERE id = ? AND state IN (0, 1, 2) RETURNING lane, grp",
         (now, request_id),
     ).fetchall()
-    _regroup(connection, rows)
+    claims.regroup_rows(connection, rows)
     return len(rows)
 
 
 def retry_now(connection: sqlite3.Connection, request_id: str, now: float) -> int:
     """Make a waiting event due; how many."""
     rows = connection.execute(
-        f"UPDATE events SET {_WAITS}, due = ? WHERE id = ? AND state = 1 RETURNING lane, grp", (now, request_id)
+        f"UPDATE events SET {claims.WAITS}, due = ? WHERE id = ? AND state = 1 RETURNING lane, grp", (now, request_id)
     ).fetchall()
-    _regroup(connection, rows)
+    claims.regroup_rows(connection, rows)
     return len(rows)
 
 
@@ -257,12 +247,12 @@ def _accept_again(connection: sqlite3.Connection, numbers: Sequence[int], now: f
     rows = []
     for new, number in enumerate(numbers, last(connection) + 1):
         rows += connection.execute(
-            f"UPDATE events SET seq = ?, {_WAITS}, accepted_at = ?, due = ?, not_before = ?, attempts = 0, refusals = 0,"
+            f"UPDATE events SET seq = ?, {claims.WAITS}, accepted_at = ?, due = ?, not_before = ?, attempts = 0, refusals = 0,"
             " finished_at = NULL, condition = '', failure = '', answer = x'' WHERE seq = ? RETURNING lane, grp",
             (new, now, now, now, number),
         ).fetchall()
         connection.execute("UPDATE bodies SET seq = ? WHERE seq = ?", (new, number))
-    _regroup(connection, rows)
+    claims.regroup_rows(connection, rows)
     return len(rows)
 
 
@@ -318,5 +308,5 @@ def _forget(connection: sqlite3.Connection, numbers: Sequence[int]) -> int:
     for number in numbers:
         groups += connection.execute("DELETE FROM events WHERE seq = ? RETURNING lane, grp", (number,)).fetchall()
     connection.executemany("DELETE FROM bodies WHERE seq = ?", [(number,) for number in numbers])
-    _regroup(connection, groups)
+    claims.regroup_rows(connection, groups)
     return len(numbers)
