@@ -19,11 +19,7 @@ from lambdalite.clock import SystemClock
 from lambdalite.engine.capacity import Capacity, Statistics
 from lambdalite.engine.registry import Registry
 from lambdalite.engine.walk import walk
-from lambdalite.errors import (
-    InvalidParameterValue,
-    RequestTooLarge,
-    UsageError,
-)
+from lambdalite.errors import CLOSED, InvalidParameterValue, RequestTooLarge, UsageError
 from lambdalite.functions import Function
 from lambdalite.model.function import Version, configure
 from lambdalite.model.invocation import Invocation
@@ -399,7 +395,7 @@ class App(Serving):
 
     def _open(self) -> None:
         if self._closed:
-            raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
+            raise UsageError(CLOSED)
 
     @property
     def closed(self) -> bool:

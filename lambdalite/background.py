@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lambdalite.engine.queue import Queue
 from lambdalite.engine.timetable import Timetable
-from lambdalite.errors import ResourceNotFound, UsageError
+from lambdalite.errors import CLOSED, ResourceNotFound, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -111,7 +111,7 @@ class Background:
             if self._service is not None:
                 return
             if self._closed:
-                raise UsageError("this App is closed: make a new one, or keep it open with `with app:` around its use")
+                raise UsageError(CLOSED)
             if self._dispatch and not self._watching:
                 store.watch(self.wake)
                 self._watching = True

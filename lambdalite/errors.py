@@ -266,6 +266,9 @@ class UsageError(LambdaliteError):
     """lambdalite was used in a way that cannot work; the message says what to do instead."""
 
 
+#: What whoever uses an App that is over is told.
+CLOSED = "this App is closed: make a new one, or keep it open with `with app:` around its use"
+
 _STRICT_HINT = "Use isolation='process', or run `lambdalite doctor` to see what this machine permits."
 
 

@@ -8,7 +8,7 @@ import types
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from lambdalite import arguments, limits
-from lambdalite.errors import EventDropped, InvalidParameterValue, InvalidRequestContent, ServiceError, UsageError
+from lambdalite.errors import EventDropped, InvalidParameterValue, InvalidRequestContent, ServiceError
 from lambdalite.model.outcome import Failure, Outcome
 from lambdalite.model.queued import State
 from lambdalite.runtime import marshal
@@ -48,10 +48,7 @@ class SentEvent(Generic[A]):
         Raises:
             UsageError: the store has forgotten it.
         """
-        found = self._queue.get(self.request_id)
-        if found is None:
-            raise UsageError(f"there is no event {self.request_id} in this store (any more)")
-        return found
+        return self._queue.find(self.request_id)
 
     @property
     def status(self) -> str:

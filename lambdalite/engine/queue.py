@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lambdalite import limits, names
 from lambdalite.clock import monotonic
-from lambdalite.errors import RequestTooLarge, ResourceConflict, UsageError
+from lambdalite.errors import CLOSED, RequestTooLarge, ResourceConflict, UsageError
 from lambdalite.model.queued import QueuedEvent, invocation_lane
 from lambdalite.observe.events import EventAccepted
 from lambdalite.workers.waiting import Turn
@@ -81,9 +81,7 @@ class Queue:
             with self._lock:
                 found = self._store
                 if self._closed:
-                    raise UsageError(
-                        "this App is closed: make a new one, or keep it open with `with app:` around its use"
-                    )
+                    raise UsageError(CLOSED)
                 if found is None:
                     found = self._open_once()
         return found
@@ -174,6 +172,19 @@ class Queue:
         """One event as it is now; None if there is none, or it has been forgotten (see the store's retention)."""
         return self.store.get(request_id)
 
+    def find(self, request_id: str) -> QueuedEvent:
+        """`get`, of an event that must be there.
+
+        Raises:
+            UsageError: there is no such event.
+        """
+        if not isinstance(request_id, str):
+            raise UsageError(f"an event is named by its request id, not by {request_id!r}")
+        event = self.store.get(request_id)
+        if event is None:
+            raise UsageError(f"there is no event {request_id} in this store (any more)")
+        return event
+
     def awaiting(self, request_id: str, timeout: float | None) -> Plan[QueuedEvent | None]:
         """Wait until an event is over.
 
@@ -196,9 +207,7 @@ class Queue:
             while True:
                 if self._closed:
                     raise UsageError(f"the App was closed before event {request_id} was over")
-                event = self.get(request_id)
-                if event is None:
-                    raise UsageError(f"there is no event {request_id} in this store (any more)")
+                event = self.find(request_id)
                 if event.state.final:
                     return event
                 check = self.check_wait
@@ -280,7 +289,7 @@ class Queue:
         Raises:
             UsageError: there is no such event.
         """
-        self._known(request_id)
+        self.find(request_id)
         done = self.store.cancel(request_id, self._clock.now())
         if done:
             self.over(request_id)
@@ -292,7 +301,7 @@ class Queue:
         Raises:
             UsageError: there is no such event.
         """
-        self._known(request_id)
+        self.find(request_id)
         return self.store.retry_now(request_id, self._clock.now())
 
     def redrive(self, *, function: str | None = None, request_id: str | None = None) -> int:
@@ -302,7 +311,7 @@ class Queue:
             UsageError: there is no such event.
         """
         if request_id is not None:
-            self._known(request_id)
+            self.find(request_id)
         return self.store.redrive(self._clock.now(), function=function, request_id=request_id)
 
     def purge(self, *, function: str | None = None, state: State | None = None) -> int:
@@ -311,12 +320,6 @@ class Queue:
         for request_id in self.awaited:
             self.over(request_id)  # perhaps: who waits looks for himself
         return done
-
-    def _known(self, request_id: str) -> None:
-        if not isinstance(request_id, str):
-            raise UsageError(f"an event is named by its request id, not by {request_id!r}")
-        if self.store.get(request_id) is None:
-            raise UsageError(f"there is no event {request_id} in this store (any more)")
 
     def __repr__(self) -> str:
         if self._store is None:
