@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import attrs
+
 from lambdalite import arguments, limits
 from lambdalite.arguments import NO_EVENT
 from lambdalite.errors import UsageError
@@ -113,17 +115,16 @@ class Serving:
         from lambdalite.schedules import default_name, schedule
 
         self._open()
-        schedule(
-            expression, **{"name": "checked-now", **options}
-        )  # at the line that says it, and not when it decorates
+        # Checked here, at the line that says it; without a name it gets one when its function is known.
+        made = schedule(expression, **{"name": "unnamed", **options})
 
         def decorate(function: Function[E, A]) -> Function[E, A]:
             if not isinstance(function, Function):
                 raise UsageError(
                     f"on_schedule takes a function: put it above @app.function, not above {function!r} alone"
                 )
-            name = default_name(function.name, expression, options)
-            self._background.timetable.add(schedule(expression, **{"name": name, **options}), function.name)
+            name = options.get("name") or default_name(function.name, expression, options)
+            self._background.timetable.add(attrs.evolve(made, name=name), function.name)
             self._background.scheduled()
             return function
 
