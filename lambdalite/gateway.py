@@ -83,7 +83,7 @@ class Gateway:
         outcome = yield from self._app.plan(
             version, payload, None, meta.get("client_context"), None, meta.get("tenant_id"), trace, within
         )
-        return _failed(outcome) if outcome.error is not None else {}, outcome.payload
+        return {} if outcome.ok else _failed(outcome), outcome.payload
 
     def _version(self, meta: dict[str, Any]) -> Version:
         return self._app._named(meta["function"], meta.get("qualifier")).version  # noqa: SLF001 - as `App.invoke` does

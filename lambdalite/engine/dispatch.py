@@ -50,7 +50,7 @@ if TYPE_CHECKING:
     from lambdalite.store.interface import Claim
     from lambdalite.workers.waiting import Plan
 
-__all__ = ["Dispatcher", "Question"]
+__all__ = ["Dispatcher", "Question", "say"]
 
 _TICK = 0.04  # O: seconds between looks for what other processes have stored
 _REMARK = 60.0  # O: seconds between two remarks about one thing
@@ -61,9 +61,11 @@ _AHEAD = 64  # O: the most that is claimed ahead for one function
 class Line:
     """One function's claimed events."""
 
-    __slots__ = ("ahead", "backlog", "places", "running", "settled")
+    __slots__ = ("ahead", "backlog", "lane", "places", "records", "running", "settled")
 
-    def __init__(self) -> None:
+    def __init__(self, function: str) -> None:
+        self.lane = invocation_lane(function)
+        self.records = tuple(delivery_lane(function, role) for role in ROLES)
         self.backlog: deque[QueuedEvent] = deque()
         self.places = 1  # how many may run at once
         self.running = 0
@@ -178,17 +180,15 @@ class Dispatcher:
         for name, version in self._functions().items():
             line = self._lines.get(name)
             if line is None:
-                line = self._lines[name] = Line()
+                line = self._lines[name] = Line(name)
             line.ahead = 0 if self._clock.manual else min(2 * line.settled, _AHEAD)
             line.settled = 0
             ahead += line.ahead
             mine = line.running + len(line.backlog)
             held += mine
             line.places = self._places(version.config)
-            lane = invocation_lane(name)
-            rooms[lane], holds[lane] = line.places + line.ahead - mine, mine
-            for role in ROLES:
-                lane = delivery_lane(name, role)
+            rooms[line.lane], holds[line.lane] = line.places + line.ahead - mine, mine
+            for lane in line.records:
                 desk = self._desks.get(lane)  # busy without a delivery under way: with one that has been given up
                 rooms[lane] = int(lane not in self._delivering and not (desk is not None and desk.busy))
         one = int(not held and not self._delivering)  # with a clock moved by hand: one after the other
@@ -225,14 +225,13 @@ class Dispatcher:
             else f"a turn failed, {type(error).__name__}"
         )
         self._remark("store", f"{what}: events wait, and nothing is lost: {error}")
-        with anyio.move_on_after(_RETRY):
-            await anyio.sleep_forever()
+        await anyio.sleep(_RETRY)
 
     def _remark(self, about: str, text: str) -> None:
         """Tell the terminal, of each thing once a minute: a disk that stays full is no news."""
         if monotonic() - self._remarked.get(about, -1e9) > _REMARK:
             self._remarked[about] = monotonic()
-            _print(text)
+            say(text)
 
     def wake(self) -> None:
         """Something may have become claimable."""
@@ -398,7 +397,7 @@ class Dispatcher:
         if given_up:
             name = "DeadLetterErrors" if event.role == "dead_letter" else "DestinationDeliveryFailures"
             self._observatory.metrics.put(name, 1, event.function)
-            _print(f"{event.role} of {event.function} took no record of {request_id}: {error}")
+            say(f"{event.role} of {event.function} took no record of {request_id}: {error}")
         if self._observatory.observers.active:
             told = "" if error is None else f"{type(error).__name__}: {error}"
             done = RecordDelivered(event.function, event.role, request_id, error is None, told, self._clock.now())
@@ -437,7 +436,7 @@ class Dispatcher:
             self._tell(settled, await self._aside.call(self._obtain, settled, {}, 0, {}))
             await self._aside.call(self._queue.store.hand_back, self.owner)
         except LambdaliteError as error:
-            _print(f"what was claimed could not be handed back, and comes back when its lease ends: {error}")
+            say(f"what was claimed could not be handed back, and comes back when its lease ends: {error}")
         for question in self._asked:
             question.answer(None)
         for desk in (self._aside, *self._desks.values()):
@@ -489,7 +488,8 @@ def _failure(result: Any) -> str:
     return result.failure.name if getattr(result, "failure", None) is not None else str(getattr(result, "code", ""))
 
 
-def _print(text: str) -> None:
+def say(text: str) -> None:
+    """Tell the terminal, if there is one that can be told."""
     if sys.stderr is None:
         return
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import sys
 import threading
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -11,7 +10,7 @@ from typing import TYPE_CHECKING
 import anyio
 
 from lambdalite.clock import monotonic
-from lambdalite.engine.dispatch import Question
+from lambdalite.engine.dispatch import Question, say
 from lambdalite.errors import LambdaliteError, UsageError
 
 if TYPE_CHECKING:
@@ -227,10 +226,5 @@ def _left(deadline: float | None) -> float:
 def _report(error: BaseException) -> None:
     import traceback
 
-    if sys.stderr is None:
-        return
-    story = "".join(traceback.format_exception(error))
-    try:
-        sys.stderr.write(f"lambdalite: the queue's thread failed, and starts again; please report this:\n{story}")
-    except (OSError, ValueError):  # a pipe that nobody reads any more, or closed: nobody is there to be told
-        return
+    story = "".join(traceback.format_exception(error)).rstrip()
+    say(f"the queue's thread failed, and starts again; please report this:\n{story}")
